@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One host's row: the long one for `rows.json`, the short one as the visible result of a task."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from .verdict import Verdict
+
+SCHEMA: t.Final = "evict.kaspersky/rows/1"
+SHORT_LIMIT: t.Final = 1000  # bytes of JSON; design: under 1 kB
+
+
+@dataclasses.dataclass(frozen=True)
+class ProductRow:
+    """A product on a host: id and family of the catalog, state, version (may be empty) and the evidence in words."""
+
+    id: str
+    family: str
+    state: str
+    version: str = ""
+    evidence: tuple[str, ...] = ()
+
+    def label(self) -> str:
+        """Short form for a table, such as `kesl 12.1.0.1297 running`."""
+        return " ".join(part for part in (self.id, self.version, self.state) if part)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a run says of one host."""
+
+    host: str
+    verdict: Verdict
+    platform: str = ""
+    products: tuple[ProductRow, ...] = ()
+    reasons: tuple[str, ...] = ()
+    unknown_probes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    observation_digest: str = ""
+
+    def to_dict(self) -> dict[str, t.Any]:
+        """The long row, as in `rows.json`."""
+        data = dataclasses.asdict(self)
+        data["verdict"] = str(self.verdict)
+        return t.cast("dict[str, t.Any]", _lists(data))
+
+    @classmethod
+    def from_dict(cls, data: t.Mapping[str, t.Any]) -> Row:
+        """Read a long row back.
+
+        Raises:
+            ValueError: a key is missing or the verdict is none of ours.
+        """
+        try:
+            products = tuple(
+                ProductRow(
+                    id=str(p["id"]),
+                    family=str(p["family"]),
+                    state=str(p["state"]),
+                    version=str(p.get("version", "")),
+                    evidence=tuple(map(str, p.get("evidence", ()))),
+                )
+                for p in data.get("products", ())
+            )
+            return cls(
+                host=str(data["host"]),
+                verdict=Verdict(data["verdict"]),
+                platform=str(data.get("platform", "")),
+                products=products,
+                reasons=tuple(map(str, data.get("reasons", ()))),
+                unknown_probes=tuple(map(str, data.get("unknown_probes", ()))),
+                notes=tuple(map(str, data.get("notes", ()))),
+                observation_digest=str(data.get("observation_digest", "")),
+            )
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f"not a row: {exc!r}") from exc
+
+    def short(self) -> dict[str, t.Any]:
+        """The short row. Reasons are shortened until the JSON fits, never the verdict or the product ids."""
+        short: dict[str, t.Any] = {
+            "host": _clip(self.host, 255),
+            "verdict": str(self.verdict),
+            "products": [_clip(p.label(), 60) for p in self.products[:6]],
+            "reasons": [],
+            "plan": None,
+        }
+        hidden = len(self.products) - len(short["products"])
+        if hidden > 0:
+            short["products"].append(f"and {hidden} more")
+        room = SHORT_LIMIT - _size(short) - 40
+        for number, reason in enumerate(self.reasons):
+            clipped = _clip(reason, 240)
+            room -= len(clipped.encode("unicode_escape")) + 4
+            if room < 0:
+                short["reasons"].append(f"and {len(self.reasons) - number} more, see rows.json")
+                break
+            short["reasons"].append(clipped)
+        return short
+
+
+def _clip(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _size(data: object) -> int:
+    import json
+
+    return len(json.dumps(data))
+
+
+def _lists(value: object) -> object:
+    """Tuples to lists, so that what is written equals what is read back."""
+    if isinstance(value, dict):
+        return {k: _lists(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_lists(v) for v in value]
+    return value
