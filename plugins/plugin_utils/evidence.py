@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Evidence: append-only JSON lines, each carrying the digest of the line before.
 
-A record counts from its line end on. A writer that is killed leaves at most one cut line at the end; every record before
-it stays valid. The chain shows changes to all but the newest record; that one is covered by the manifest, and the whole
-is *tamper-evident* only when the manifest is signed or kept elsewhere.
+A record counts from its line end on. A writer that is killed leaves at most one cut line at the end; every record
+before it stays valid. The chain shows changes to all but the newest record; that one is covered by the manifest, and
+the whole is *tamper-evident* only when the manifest is signed or kept elsewhere.
 """
 
 from __future__ import annotations
@@ -74,14 +74,16 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def append(path: Path, event: str, data: Mapping[str, t.Any], *, run: str, host: str | None = None, exclusive: bool = False) -> Record:
+def append(
+    path: Path, event: str, data: Mapping[str, t.Any], *, run: str, host: str | None = None, exclusive: bool = False
+) -> Record:
     """Append one record and see it onto the disk.
 
     Args:
         path: the file; made with 0600 when missing.
         event: name of the event.
-        data: what happened. Anything JSON cannot carry (bytes, not-a-number, foreign objects) is written as text, so that
-            no answer of a host can stop its own record.
+        data: what happened. Anything JSON cannot carry (bytes, not-a-number, foreign objects) is written as text, so
+            that no answer of a host can stop its own record.
         run: id of the run.
         host: inventory name, None in the log of the run itself.
         exclusive: the file must not be there yet.
@@ -103,10 +105,20 @@ def append(path: Path, event: str, data: Mapping[str, t.Any], *, run: str, host:
                 last, fault = _parse(line)
                 if last is None:
                     raise EvidenceError(
-                        f"cannot continue the evidence in {files.shown(path)}: its last line is {fault}; keep the file and start a new run"
+                        f"cannot continue the evidence in {files.shown(path)}: its last line is {fault}; "
+                        "keep the file and start a new run"
                     )
                 seq, prev = last.seq + 1, last.digest
-            body = {"schema": SCHEMA, "seq": seq, "time": now(), "run": run, "host": host, "event": event, "data": data, "prev": prev}
+            body = {
+                "schema": SCHEMA,
+                "seq": seq,
+                "time": now(),
+                "run": run,
+                "host": host,
+                "event": event,
+                "data": data,
+                "prev": prev,
+            }
             raw = _line(body)
             if os.fstat(fd).st_size > start:
                 os.ftruncate(fd, start)  # a cut line was never acknowledged to anybody
@@ -159,7 +171,9 @@ def load(path: Path) -> Log:
                     if record.seq != number:
                         problems.append(f"line {number} has the number {record.seq}: a line is missing, added or moved")
                     if record.prev != head:
-                        problems.append(f"line {number} does not follow the line before it: one of them was changed, added or removed")
+                        problems.append(
+                            f"line {number} does not follow the line before it: one was changed, added or removed"
+                        )
                     if records and record.host != records[0].host:
                         problems.append(f"line {number} speaks of another host than line 1")
                     records.append(record)
@@ -231,7 +245,7 @@ def _text(value: object) -> str:
         return bytes(value).decode("utf-8", "surrogateescape")
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 - a foreign object may raise anything here; the record matters more
+    except Exception:  # a foreign object may raise anything here; the record matters more
         return f"<{type(value).__name__}>"
 
 

@@ -11,18 +11,18 @@ import stat
 import typing as t
 from pathlib import Path
 
-_ELSEWHERE: t.Final = "choose another folder with `--out DIR` (variable `evict_out`)"
+ELSEWHERE: t.Final = "choose another folder with `--out DIR` (variable `evict_out`)"
 _REMEDIES: t.Final[dict[int, str]] = {
-    errno.EACCES: f"give the user who runs ansible-playbook the right to write there, or {_ELSEWHERE}",
-    errno.EPERM: f"give the user who runs ansible-playbook the right to write there, or {_ELSEWHERE}",
-    errno.ENOSPC: f"free space there, or {_ELSEWHERE}; what was written before is kept",
-    errno.EDQUOT: f"free space or raise the quota, or {_ELSEWHERE}; what was written before is kept",
-    errno.EFBIG: f"raise the limit on file sizes (`ulimit -f`), or {_ELSEWHERE}; what was written before is kept",
-    errno.EROFS: f"the file system is read-only; {_ELSEWHERE}",
-    errno.ELOOP: f"evidence is not written through links: remove the link, or {_ELSEWHERE}",
-    errno.ENOTDIR: f"a part of the path is no folder: remove it, or {_ELSEWHERE}",
-    errno.EISDIR: f"a folder stands where a file is needed: remove it, or {_ELSEWHERE}",
-    errno.ENAMETOOLONG: _ELSEWHERE[0].upper() + _ELSEWHERE[1:] + " with a shorter path",
+    errno.EACCES: f"give the user who runs ansible-playbook the right to write there, or {ELSEWHERE}",
+    errno.EPERM: f"give the user who runs ansible-playbook the right to write there, or {ELSEWHERE}",
+    errno.ENOSPC: f"free space there, or {ELSEWHERE}; what was written before is kept",
+    errno.EDQUOT: f"free space or raise the quota, or {ELSEWHERE}; what was written before is kept",
+    errno.EFBIG: f"raise the limit on file sizes (`ulimit -f`), or {ELSEWHERE}; what was written before is kept",
+    errno.EROFS: f"the file system is read-only; {ELSEWHERE}",
+    errno.ELOOP: f"evidence is not written through links: remove the link, or {ELSEWHERE}",
+    errno.ENOTDIR: f"a part of the path is no folder: remove it, or {ELSEWHERE}",
+    errno.EISDIR: f"a folder stands where a file is needed: remove it, or {ELSEWHERE}",
+    errno.ENAMETOOLONG: ELSEWHERE[0].upper() + ELSEWHERE[1:] + " with a shorter path",
 }
 
 
@@ -45,7 +45,7 @@ def explain(doing: str, path: str | os.PathLike[str], exc: OSError) -> EvidenceE
         exc: the error.
     """
     cause = exc.strerror or str(exc)
-    remedy = _REMEDIES.get(exc.errno or 0, _ELSEWHERE[0].upper() + _ELSEWHERE[1:])
+    remedy = _REMEDIES.get(exc.errno or 0, ELSEWHERE[0].upper() + ELSEWHERE[1:])
     return EvidenceError(f"cannot {doing} {shown(path)}: {cause}; {remedy}")
 
 
@@ -83,13 +83,18 @@ def open_private(path: Path, *, exclusive: bool = False) -> tuple[int, bool]:
     try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
-            raise EvidenceError(f"cannot write evidence to {shown(path)}: it is not a plain file; remove it, or {_ELSEWHERE}")
+            raise EvidenceError(
+                f"cannot write evidence to {shown(path)}: it is not a plain file; remove it, or {ELSEWHERE}"
+            )
         if info.st_uid != os.geteuid():
             raise EvidenceError(
-                f"cannot write evidence to {shown(path)}: it belongs to user id {info.st_uid}, not to {os.geteuid()}; {_ELSEWHERE}"
+                f"cannot write evidence to {shown(path)}: "
+                f"it belongs to user id {info.st_uid}, not to {os.geteuid()}; {ELSEWHERE}"
             )
         if info.st_nlink > 1:
-            raise EvidenceError(f"cannot write evidence to {shown(path)}: the file has a second name (hard link); {_ELSEWHERE}")
+            raise EvidenceError(
+                f"cannot write evidence to {shown(path)}: the file has a second name (hard link); {ELSEWHERE}"
+            )
         if stat.S_IMODE(info.st_mode) != 0o600:
             os.fchmod(fd, 0o600)  # a strict umask may have taken the owner's own rights
     except OSError as exc:

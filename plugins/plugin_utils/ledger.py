@@ -1,0 +1,358 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From evidence to rows: every host of the inventory once, whatever way the run ended; rows.json and the manifest."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import os
+import re
+import typing as t
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from . import canonical, evidence, files
+from .evidence import EvidenceError, Log
+from .row import SCHEMA as ROWS_SCHEMA
+from .row import Row
+from .run import HOSTS, MANIFEST, ROWS, RUN_LOG, file_name, host_of
+from .verdict import SEVERITY, Verb, Verdict
+
+MANIFEST_SCHEMA: t.Final = "evict.kaspersky/manifest/1"
+_KINDS: t.Final = {"unreachable": Verdict.UNREACHABLE, "skipped": Verdict.NOT_ATTEMPTED}
+_SUM_LIMIT: t.Final = 256_000_000  # bytes of a manifest or rows file that are read at all
+
+
+@dataclasses.dataclass(frozen=True)
+class Pending:
+    """An event of the run that could not be written and is kept in memory."""
+
+    event: str
+    data: t.Mapping[str, t.Any]
+    time: str = dataclasses.field(default_factory=evidence.now)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """A run as its evidence tells it.
+
+    Attributes:
+        run: id of the run.
+        verb: what it was for.
+        rows: every host of the inventory once, in natural order of names.
+        complete: the run ended by itself.
+        problems: what is wrong with the evidence of the run itself.
+        folder: where the evidence is.
+        started, ended: times in UTC, `ended` empty for a run that was killed.
+    """
+
+    run: str
+    verb: Verb
+    rows: tuple[Row, ...]
+    complete: bool
+    problems: tuple[str, ...]
+    folder: Path
+    started: str = ""
+    ended: str = ""
+
+    def totals(self) -> dict[str, int]:
+        """Hosts per verdict, worst first, without zeros. The sum is the inventory."""
+        count = collections.Counter(row.verdict for row in self.rows)
+        return {str(v): count[v] for v in SEVERITY if count[v]}
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Key for the natural order of names: host9 before host10."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return tuple((0, int(p[:300]), p) if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts if p)
+
+
+def build_rows(folder: Path) -> list[Row]:
+    """The rows of a run from its evidence alone.
+
+    Raises:
+        EvidenceError: the evidence of the run itself cannot be read.
+    """
+    return list(build(folder).rows)
+
+
+def build(folder: Path, pending: Sequence[Pending] = (), *, trust_manifest: bool = True) -> Ledger:
+    """Judge a run from its evidence.
+
+    Args:
+        folder: the run folder.
+        pending: events that could not be written.
+        trust_manifest: hold the files against the manifest when there is one; off while the run itself still writes.
+
+    Raises:
+        EvidenceError: there is no evidence of a run, or it cannot be read.
+    """
+    log = _run_log(folder, bool(pending))
+    events: list[evidence.Record | Pending] = [*log.records, *pending]
+    problems = [f"{RUN_LOG}: {text}" for text in log.problems]
+    started = [r for r in log.records if r.event == "run_started"]
+    since = started[-1].time if started else ""
+    sums, fault = _sums(folder) if trust_manifest else ({}, "")
+    if fault:
+        problems.append(fault)
+    if sums and sums.get(RUN_LOG) != log.sha256:
+        problems.append(f"{RUN_LOG}: changed after the run ended (it differs from the manifest)")
+
+    inventory, scope = _hosts(events)
+    failed = _failures(events, since)
+    known = dict.fromkeys([*inventory, *scope, *failed])
+    by_file = {file_name(host): host for host in known}
+    logs: dict[str, Log | str] = {}
+    for name in _host_files(folder, sums):
+        host, read = _host_log(folder, name, by_file.get(name), sums)
+        logs[host] = read
+        known.setdefault(host)
+    wanted = set(scope)
+    rows = [_row(host, logs.get(host), failed.get(host), host in wanted, since) for host in known]
+    ended = [e for e in events if e.event == "run_ended" and e.time >= since]
+    return Ledger(
+        run=log.records[0].run if log.records else folder.name,
+        verb=_verb(started[-1].data.get("verb") if started else None),
+        rows=tuple(sorted(rows, key=lambda row: (natural(row.host), row.host))),
+        complete=bool(ended) and ended[-1].data.get("how") == "ended",
+        problems=tuple(problems),
+        folder=folder,
+        started=since,
+        ended=ended[-1].time if ended else "",
+    )
+
+
+def write_rows(ledger: Ledger, folder: Path | None = None) -> Path:
+    """Write rows.json, one row a line, whole or not at all.
+
+    Returns:
+        The file.
+
+    Raises:
+        EvidenceError: it cannot be written.
+    """
+    path = (folder or ledger.folder) / ROWS
+    files.replace(path, rows_json(ledger))
+    return path
+
+
+def rows_json(ledger: Ledger) -> bytes:
+    """The text of rows.json."""
+    head = canonical.dumps(
+        {
+            "schema": ROWS_SCHEMA,
+            "run": ledger.run,
+            "verb": str(ledger.verb),
+            "complete": ledger.complete,
+            "totals": ledger.totals(),
+        }
+    )
+    lines = b",\n".join(canonical.dumps(row.to_dict()) for row in ledger.rows)
+    return head[:-1] + b',"rows":[\n' + lines + b"\n]}\n"
+
+
+def write_manifest(folder: Path, run: str) -> Path:
+    """Write the manifest over all files of the run: the last thing a run does.
+
+    Raises:
+        EvidenceError: a file cannot be read or the manifest cannot be written.
+    """
+    entries, heads = [], {}
+    for name in listing(folder):
+        if name == MANIFEST:
+            continue
+        if name.endswith(".jsonl"):
+            log = evidence.load(folder / name)
+            entries.append({"path": name, "size": log.size, "sha256": log.sha256})
+            heads[name] = {"records": len(log.records), "digest": log.head}
+        else:
+            data = read_bytes(folder / name)
+            entries.append({"path": name, "size": len(data), "sha256": canonical.sha256(data)})
+    body = {"schema": MANIFEST_SCHEMA, "run": run, "time": evidence.now(), "files": entries, "heads": heads}
+    path = folder / MANIFEST
+    files.replace(path, canonical.dumps(body) + b"\n")
+    return path
+
+
+def listing(folder: Path) -> list[str]:
+    """Every file below the run folder, relative, sorted; temporary ones of a killed writer left out.
+
+    Raises:
+        EvidenceError: the folder cannot be read.
+    """
+
+    def stop(exc: OSError) -> None:
+        raise files.explain("read the folder", folder, exc)
+
+    found = []
+    for at, _, names in os.walk(folder, onerror=stop):
+        below = os.path.relpath(at, folder)
+        found += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file of the run.
+
+    Raises:
+        EvidenceError: it cannot be read, or it is larger than any file of ours.
+    """
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+            data = stream.read(_SUM_LIMIT + 1)
+    except OSError as exc:
+        raise EvidenceError(f"cannot read {files.shown(path)}: {exc.strerror}") from exc
+    if len(data) > _SUM_LIMIT:
+        raise EvidenceError(f"cannot read {files.shown(path)}: it is larger than any file of a run")
+    return data
+
+
+def manifest(folder: Path) -> dict[str, t.Any] | None:
+    """The manifest, None when there is none.
+
+    Raises:
+        EvidenceError: it cannot be read or is no manifest.
+    """
+    path = folder / MANIFEST
+    if not os.path.lexists(path):
+        return None
+    try:
+        body = json.loads(read_bytes(path))
+        entries = {str(e["path"]): str(e["sha256"]) for e in body["files"]}
+    except (ValueError, TypeError, KeyError, RecursionError) as exc:
+        raise EvidenceError(f"{MANIFEST} is no manifest of this collection") from exc
+    if body.get("schema") != MANIFEST_SCHEMA or len(entries) != len(body["files"]):
+        raise EvidenceError(f"{MANIFEST} is no manifest of this collection")
+    return t.cast("dict[str, t.Any]", body)
+
+
+def _run_log(folder: Path, may_be_missing: bool) -> Log:
+    path = folder / RUN_LOG
+    if os.path.lexists(path):
+        return evidence.load(path)
+    if may_be_missing:
+        return Log(path, (), (), 0, None, 0, "")
+    raise EvidenceError(
+        f"{files.shown(folder)} holds no evidence of a run ({RUN_LOG} is missing): name the folder of a run"
+    )
+
+
+def _sums(folder: Path) -> tuple[dict[str, str], str]:
+    try:
+        body = manifest(folder)
+    except EvidenceError as exc:
+        return {}, str(exc)
+    return ({e["path"]: e["sha256"] for e in body["files"]}, "") if body else ({}, "")
+
+
+def _verb(value: object) -> Verb:
+    try:
+        return Verb(str(value))
+    except ValueError:
+        return Verb.VERIFY  # the strictest reading: what is not known to be a mere look counts as unfinished
+
+
+def _hosts(events: Iterable[evidence.Record | Pending]) -> tuple[list[str], list[str]]:
+    inventory: list[str] = []
+    scope: list[str] = []
+    for event in events:
+        if event.event == "hosts":
+            inventory, scope = _names(event.data.get("inventory")), _names(event.data.get("scope"))
+    return inventory, scope
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, list) else []
+
+
+def _failures(events: Iterable[evidence.Record | Pending], since: str) -> dict[str, tuple[str, str, str]]:
+    """Host -> time, kind and message of its last failure in this attempt."""
+    return {
+        str(e.data.get("host", "")): (e.time, str(e.data.get("kind", "")), str(e.data.get("message", "")))
+        for e in events
+        if e.event == "host_failed" and e.time >= since
+    }
+
+
+def _host_files(folder: Path, sums: dict[str, str]) -> list[str]:
+    """File names, without suffix, of all hosts with evidence: on the disk or at least in the manifest."""
+    path = folder / HOSTS
+    try:
+        there = os.listdir(path) if path.is_dir() else []
+    except OSError as exc:
+        raise files.explain("read the folder", path, exc) from exc
+    listed = [name[len(HOSTS) + 1 :] for name in sums if name.startswith(f"{HOSTS}/")]
+    return sorted(
+        {name[: -len(".jsonl")] for name in [*there, *listed] if name.endswith(".jsonl") and not name.startswith(".")}
+    )
+
+
+def _host_log(folder: Path, name: str, host: str | None, sums: dict[str, str]) -> tuple[str, Log | str]:
+    """A host's log, or the text why it proves nothing."""
+    path = folder / HOSTS / f"{name}.jsonl"
+    key = f"{HOSTS}/{name}.jsonl"
+    guess = host if host is not None else host_of(name)
+    if not os.path.lexists(path):
+        return guess or name, "its evidence is missing, though the manifest lists it"
+    try:
+        log = evidence.load(path)
+    except EvidenceError as exc:
+        return guess or name, str(exc)
+    inside = log.records[0].host if log.records else None
+    owner = guess if guess is not None else inside if inside is not None else name
+    if log.problems:
+        return owner, f"its evidence fails verification: {log.problems[0]}"
+    if inside is not None and (inside != owner or file_name(inside) != name):
+        return owner, "its evidence fails verification: the file speaks of another host"
+    if sums and key not in sums:
+        return owner, "its evidence was added after the run ended (the manifest does not list it)"
+    if sums and sums[key] != log.sha256:
+        return owner, "its evidence was changed after the run ended (it differs from the manifest)"
+    return owner, log
+
+
+def _row(host: str, log: Log | str | None, failure: tuple[str, str, str] | None, in_scope: bool, since: str) -> Row:
+    if isinstance(log, str):
+        return Row(host=host, verdict=Verdict.UNKNOWN, reasons=(log,))
+    scans = [r for r in log.records if r.event == "scan"] if log else []
+    last = scans[-1] if scans else None
+    if failure and (last is None or failure[0] > last.time):
+        _, kind, message = failure
+        return Row(
+            host=host,
+            verdict=_KINDS.get(kind, Verdict.UNKNOWN),
+            reasons=(message or "the run failed on it without saying why",),
+        )
+    if last is not None:
+        row = _scan_row(host, last)
+        notes = list(row.notes)
+        if last.time < since:
+            notes.append(f"seen at {last.time}, before the run was started again")
+        if log and log.cut:
+            notes.append("a later record of this host was cut off while it was written")
+        return dataclasses.replace(row, notes=tuple(notes))
+    if log is not None:
+        return Row(
+            host=host,
+            verdict=Verdict.UNKNOWN,
+            reasons=("the run was stopped while it wrote this host's evidence: run it again",),
+        )
+    if in_scope:
+        return Row(host=host, verdict=Verdict.NOT_ATTEMPTED, reasons=("the run ended before it came to this host",))
+    return Row(host=host, verdict=Verdict.OUT_OF_SCOPE, reasons=("not selected by this run's pattern or limit",))
+
+
+def _scan_row(host: str, record: evidence.Record) -> Row:
+    data = record.data.get("row")
+    try:
+        row = Row.from_dict(data if isinstance(data, dict) else {})
+    except ValueError as exc:
+        return Row(host=host, verdict=Verdict.UNKNOWN, reasons=(f"its evidence holds no row that can be read: {exc}",))
+    if row.host != host:
+        return Row(
+            host=host,
+            verdict=Verdict.UNKNOWN,
+            reasons=("its evidence fails verification: the row speaks of another host",),
+        )
+    return row
