@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection; may change without notice.
+# The registry probes of win_observe: what is registered for removal, the vendor's keys, and both for every loaded user
+# hive. Keys are opened for reading only; no hive is ever loaded.
+
+#AnsibleRequires -PowerShell ..module_utils._observe_core
+#AnsibleRequires -PowerShell ..module_utils._observe_registry
+
+Set-StrictMode -Version 2.0
+$ErrorActionPreference = 'Stop'
+
+$script:MaxDepth = 5
+$script:UninstallKey = 'Microsoft\Windows\CurrentVersion\Uninstall'
+$script:ProfileListKey = 'SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList'
+# The two places of one hive: HKEY_USERS has no views of its own, 32-bit programs write below Wow6432Node there.
+$script:UserSoftware = @(
+    @{ view = '64'; prefix = 'Software\' }
+    @{ view = '32'; prefix = 'Software\Wow6432Node\' }
+)
+
+$script:ReadUninstallEntry = {
+    param ($Probe, $Key, $Label, $Context)
+
+    $names = @('DisplayName', 'Publisher', 'DisplayVersion', 'InstallLocation', 'UninstallString', 'QuietUninstallString', 'SystemComponent')
+    $value = @{}
+    foreach ($name in $names) {
+        try {
+            # Matched before it is cut to its longest length.
+            $raw = Get-ObserveValue -Key $Key -Name $name
+            $value[$name] = if ($raw -is [string]) { $raw } else { ConvertTo-ObserveText -Value $raw }
+        }
+        catch {
+            $value[$name] = ''
+            Add-ObserveProblem -Probe $Probe -Problem ('{0}\{1}: {2}' -f $Label, $name, (Get-ObserveReason -Exception $_.Exception))
+        }
+    }
+    $texts = @(
+        $Context.name
+        $value.DisplayName
+        $value.Publisher
+        $value.InstallLocation
+        $value.UninstallString
+    )
+    if (-not (Test-ObserveFilter -Filter $Context.filter -Text $texts)) {
+        return
+    }
+    $record = @{
+        view = $Context.view
+        key = $Context.name
+        name = $value.DisplayName
+        publisher = $value.Publisher
+        version = $value.DisplayVersion
+        location = $value.InstallLocation
+        uninstall = $value.UninstallString
+        quiet_uninstall = $value.QuietUninstallString
+        system_component = $value.SystemComponent
+    }
+    if ($Context.sid) {
+        $record.sid = $Context.sid
+    }
+    Add-ObserveRecord -Probe $Probe -Record $record
+}
+
+$script:ReadUninstallList = {
+    param ($Probe, $Key, $Label, $Context)
+
+    foreach ($name in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
+        $arguments = @{
+            Probe = $Probe
+            Key = $Key
+            Name = $name
+            Label = "$Label\$name"
+            Script = $script:ReadUninstallEntry
+            Context = @{ name = $name; view = $Context.view; sid = $Context.sid; filter = $Context.filter }
+        }
+        Use-ObserveSubKey @arguments -Listed
+    }
+}
+
+Function Read-ObserveUninstall {
+    <#
+    .SYNOPSIS
+    Probe uninstall.machine: the Uninstall key in both views. A view without that key simply has no programs.
+    #>
+    param (
+        [hashtable]$Probe,
+        [AllowEmptyCollection()][object[]]$Literal
+    )
+
+    $filter = New-ObserveFilter -Literal $Literal
+    foreach ($view in @(Get-ObserveView)) {
+        $base = Open-ObserveBaseKey -Hive LocalMachine -View $view
+        try {
+            $arguments = @{
+                Probe = $Probe
+                Key = $base
+                Name = "SOFTWARE\$script:UninstallKey"
+                Label = "HKLM\SOFTWARE\$script:UninstallKey ($view-bit)"
+                Script = $script:ReadUninstallList
+                Context = @{ view = $view; sid = ''; filter = $filter }
+            }
+            Use-ObserveSubKey @arguments
+        }
+        finally {
+            $base.Dispose()
+        }
+    }
+}
+
+$script:ReadKey = {
+    param ($Probe, $Key, $Label, $Context)
+
+    $record = $Context.template.Clone()
+    $record.key = $Context.relative
+    $present = @($Key.GetValueNames())
+    foreach ($name in $Context.values) {
+        # The catalog's spelling goes into the record, whatever the case in this registry.
+        if ($present -contains $name) {
+            $record["value.$name"] = Get-ObserveValue -Key $Key -Name $name
+        }
+    }
+    Add-ObserveRecord -Probe $Probe -Record $record
+    if ($Context.depth -lt $script:MaxDepth) {
+        foreach ($name in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
+            $relative = if ($Context.relative) { '{0}\{1}' -f $Context.relative, $name } else { $name }
+            $Context.queue.Enqueue(@{ relative = $relative; depth = $Context.depth + 1 })
+        }
+    }
+}
+
+Function Read-ObserveTree {
+    <#
+    .SYNOPSIS
+    The keys at and below one root, nearest first, so that the cap on records cuts off the deepest ones only.
+    #>
+    param (
+        [hashtable]$Probe,
+        [object]$Base,
+        [string]$Path,
+        [string]$Label,
+        [hashtable]$Template,
+        [AllowEmptyCollection()][object[]]$ValueName
+    )
+
+    $queue = New-Object -TypeName System.Collections.Queue
+    $queue.Enqueue(@{ relative = ''; depth = 0 })
+    while ($queue.Count -gt 0) {
+        $item = $queue.Dequeue()
+        $tail = if ($item.relative) { "\$($item.relative)" } else { '' }
+        $arguments = @{
+            Probe = $Probe
+            Key = $Base
+            Name = "$Path$tail"
+            Label = "$Label$tail"
+            Script = $script:ReadKey
+            Context = @{ template = $Template; relative = $item.relative; depth = $item.depth; values = $ValueName; queue = $queue }
+            Listed = [bool]$item.relative
+        }
+        Use-ObserveSubKey @arguments
+    }
+}
+
+Function Read-ObserveMachineTree {
+    <#
+    .SYNOPSIS
+    Probe registry.machine: the given roots below HKLM, in both views.
+    #>
+    param (
+        [hashtable]$Probe,
+        [AllowEmptyCollection()][object[]]$Root,
+        [AllowEmptyCollection()][object[]]$ValueName
+    )
+
+    foreach ($view in @(Get-ObserveView)) {
+        $base = Open-ObserveBaseKey -Hive LocalMachine -View $view
+        try {
+            foreach ($path in $Root) {
+                $arguments = @{
+                    Probe = $Probe
+                    Base = $base
+                    Path = $path
+                    Label = "HKLM\$path ($view-bit)"
+                    Template = @{ root = $path; view = $view; sid = '' }
+                    ValueName = $ValueName
+                }
+                Read-ObserveTree @arguments
+            }
+        }
+        finally {
+            $base.Dispose()
+        }
+    }
+}
+
+Function Get-ObserveHive {
+    <#
+    .SYNOPSIS
+    The SIDs of the user hives that are loaded, ".DEFAULT" and those of the system's own accounts included.
+    #>
+    [OutputType([string[]])]
+    param ([object]$Users)
+
+    foreach ($name in @($Users.GetSubKeyNames())) {
+        # *_Classes is the other part of a user's hive; programs register nothing there that is looked for.
+        if ($name -notlike '*_Classes') {
+            $name
+        }
+    }
+}
+
+Function Add-ObserveUnloadedHive {
+    <#
+    .SYNOPSIS
+    Profiles of real users (local, domain, Entra ID) without a loaded hive: what is in there cannot be told.
+    #>
+    param (
+        [hashtable]$Probe,
+        [AllowEmptyCollection()][string[]]$Loaded
+    )
+
+    $base = Open-ObserveBaseKey -Hive LocalMachine -View 64
+    try {
+        $arguments = @{
+            Probe = $Probe
+            Key = $base
+            Name = $script:ProfileListKey
+            Label = "HKLM\$script:ProfileListKey"
+            Context = @{ loaded = $Loaded }
+        }
+        Use-ObserveSubKey @arguments -Script {
+            param ($Probe, $Key, $Label, $Context)
+
+            foreach ($sid in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
+                if ($sid -notmatch '^S-1-(5-21|12-1)-' -or $Context.loaded -contains $sid) {
+                    continue
+                }
+                $path = 'path not known'
+                try {
+                    $entry = $Key.OpenSubKey($sid)
+                    if ($null -ne $entry) {
+                        $path = ConvertTo-ObserveText -Value (Get-ObserveValue -Key $entry -Name 'ProfileImagePath')
+                        $entry.Dispose()
+                    }
+                }
+                catch {
+                    $path = Get-ObserveReason -Exception $_.Exception
+                }
+                Add-ObserveProblem -Probe $Probe -Problem ('user hive not loaded: {0} ({1})' -f $sid, $path)
+            }
+        }
+    }
+    finally {
+        $base.Dispose()
+    }
+}
+
+Function Read-ObserveUserHive {
+    <#
+    .SYNOPSIS
+    Probes uninstall.users (-Literal) and registry.users (-Root): every loaded hive is read, every other one is named.
+    #>
+    param (
+        [hashtable]$Probe,
+        [AllowEmptyCollection()][object[]]$Literal = @(),
+        [AllowEmptyCollection()][object[]]$Root = @(),
+        [AllowEmptyCollection()][object[]]$ValueName = @()
+    )
+
+    if (-not $Literal -and -not $Root) {
+        # Nothing to look for: a hive that is not loaded hides nothing.
+        return
+    }
+    $filter = New-ObserveFilter -Literal $Literal
+    $users = Open-ObserveBaseKey -Hive Users -View 64
+    try {
+        $loaded = @(Get-ObserveHive -Users $users)
+        # Before the records: a probe that ends early must still name these.
+        Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded
+        foreach ($sid in $loaded) {
+            foreach ($place in $script:UserSoftware) {
+                if ($Literal) {
+                    $arguments = @{
+                        Probe = $Probe
+                        Key = $users
+                        Name = '{0}\{1}{2}' -f $sid, $place.prefix, $script:UninstallKey
+                        Label = 'HKU\{0}\{1}{2}' -f $sid, $place.prefix, $script:UninstallKey
+                        Script = $script:ReadUninstallList
+                        Context = @{ view = $place.view; sid = $sid; filter = $filter }
+                    }
+                    Use-ObserveSubKey @arguments
+                }
+                foreach ($path in $Root) {
+                    $real = $path -replace '^Software\\', $place.prefix
+                    if ($real -eq $path -and $place.view -eq '32') {
+                        # Not below Software: the same key for both kinds of programs.
+                        continue
+                    }
+                    $arguments = @{
+                        Probe = $Probe
+                        Base = $users
+                        Path = "$sid\$real"
+                        Label = "HKU\$sid\$real"
+                        Template = @{ root = $path; view = $place.view; sid = $sid }
+                        ValueName = $ValueName
+                    }
+                    Read-ObserveTree @arguments
+                }
+            }
+        }
+    }
+    finally {
+        $users.Dispose()
+    }
+}
+
+Export-ModuleMember -Function @(
+    'Add-ObserveUnloadedHive'
+    'Read-ObserveMachineTree'
+    'Read-ObserveUninstall'
+    'Read-ObserveUserHive'
+)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+# Private to this collection; may change without notice.
+# How win_observe reads the registry: both views, every key disposed, what cannot be read becomes a problem by name.
+
+#AnsibleRequires -PowerShell ..module_utils._observe_core
+
+Set-StrictMode -Version 2.0
+$ErrorActionPreference = 'Stop'
+
+Function Open-ObserveBaseKey {
+    <#
+    .SYNOPSIS
+    A root key in one view; '64' means the native view whatever the bitness of this PowerShell. The caller disposes.
+    #>
+    param (
+        [ValidateSet('LocalMachine', 'Users')][string]$Hive,
+        [ValidateSet('64', '32')][string]$View
+    )
+
+    [Microsoft.Win32.RegistryKey]::OpenBaseKey(
+        [Microsoft.Win32.RegistryHive]$Hive,
+        [Microsoft.Win32.RegistryView]"Registry$View"
+    )
+}
+
+Function Get-ObserveView {
+    <#
+    .SYNOPSIS
+    The registry views of this machine: a 32-bit Windows has one.
+    #>
+    [OutputType([string[]])]
+    param ()
+
+    if ([System.Environment]::Is64BitOperatingSystem) {
+        '64'
+    }
+    '32'
+}
+
+Function Get-ObserveValue {
+    <#
+    .SYNOPSIS
+    A value of a key as it is stored (variables not expanded), or $null.
+    #>
+    param (
+        [object]$Key,
+        [string]$Name
+    )
+
+    $Key.GetValue($Name, $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
+}
+
+Function Get-ObserveMachineValue {
+    <#
+    .SYNOPSIS
+    Some values of one key below HKLM in the native view, as text: name -> text, '' for what is not there.
+    #>
+    [OutputType([hashtable])]
+    param (
+        [string]$Path,
+        [string[]]$Name
+    )
+
+    $found = @{}
+    foreach ($value in $Name) {
+        $found[$value] = ''
+    }
+    $base = Open-ObserveBaseKey -Hive LocalMachine -View 64
+    try {
+        $key = $base.OpenSubKey($Path)
+        if ($null -ne $key) {
+            try {
+                foreach ($value in $Name) {
+                    $found[$value] = ConvertTo-ObserveText -Value (Get-ObserveValue -Key $key -Name $value)
+                }
+            }
+            finally {
+                $key.Dispose()
+            }
+        }
+    }
+    finally {
+        $base.Dispose()
+    }
+    $found
+}
+
+Function Use-ObserveSubKey {
+    <#
+    .SYNOPSIS
+    Open a key below another, call the script with it, dispose it. A key that is not there is no problem, unless it was
+    just listed (-Listed); one that cannot be read is a problem of the probe, by name, and the probe goes on.
+    #>
+    param (
+        [hashtable]$Probe,
+        [object]$Key,
+        [AllowEmptyString()][string]$Name,
+        [string]$Label,
+        [scriptblock]$Script,
+        [hashtable]$Context,
+        [switch]$Listed
+    )
+
+    Assert-ObserveTime -Probe $Probe
+    try {
+        $sub = $Key.OpenSubKey($Name)
+    }
+    catch {
+        Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $Label, (Get-ObserveReason -Exception $_.Exception))
+        return
+    }
+    if ($null -eq $sub) {
+        if ($Listed) {
+            # Removed a moment ago, or a name that the ordinary interface cannot open (it holds a NUL).
+            Add-ObserveProblem -Probe $Probe -Problem ('{0}: listed, but cannot be opened' -f $Label)
+        }
+        return
+    }
+    try {
+        [void](& $Script $Probe $sub $Label $Context)
+    }
+    catch {
+        if ($Probe.ended) {
+            throw
+        }
+        Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $Label, (Get-ObserveReason -Exception $_.Exception))
+    }
+    finally {
+        $sub.Dispose()
+    }
+}
+
+Function Get-ObserveSubKeyName {
+    <#
+    .SYNOPSIS
+    The names of a key's subkeys; a key that cannot be listed is a problem of the probe.
+    #>
+    [OutputType([string[]])]
+    param (
+        [hashtable]$Probe,
+        [object]$Key,
+        [string]$Label
+    )
+
+    try {
+        $Key.GetSubKeyNames()
+    }
+    catch {
+        Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $Label, (Get-ObserveReason -Exception $_.Exception))
+    }
+}
+
+Export-ModuleMember -Function @(
+    'Get-ObserveMachineValue'
+    'Get-ObserveSubKeyName'
+    'Get-ObserveValue'
+    'Get-ObserveView'
+    'Open-ObserveBaseKey'
+    'Use-ObserveSubKey'
+)
