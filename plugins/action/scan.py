@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The verb `scan`: look at one host, judge, write the evidence, return the row. Changes nothing on any host."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
+    knowledge,
+    observation,
+    policy,
+    redact,
+    refusal,
+    transport,
+    trouble,
+)
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, CatalogError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import Observation
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.trouble import Trouble
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
+
+_SECRET: t.Final = re.compile(r"^ansible_.*(?:pass|secret|token)", re.IGNORECASE)
+
+
+class ActionModule(ActionBase):
+    """Observe + assess. A host that cannot be asked is a row, never a failed or unreachable task."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = True
+    _VALID_ARGS = frozenset()
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the verb; see plugins/modules/scan.py for what it returns."""
+        task_vars = task_vars or {}
+        if message := refusal.reason("scan", self._task, task_vars):
+            return {"failed": True, "changed": False, "msg": message}
+        if self._task.args:
+            names = ", ".join(sorted(map(str, self._task.args)))
+            return {
+                "failed": True,
+                "changed": False,
+                "msg": f"evict.kaspersky.scan takes no options, but got {names}: settings are `evict_*` variables",
+            }
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        result["changed"] = False
+        try:
+            settings = policy.validate(
+                {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
+            )
+            catalog = knowledge.catalog()
+            folder = RunFolder.resolve(settings, task_vars).create()
+        except (PolicyError, CatalogError, EvidenceError) as exc:
+            return {**result, "failed": True, "msg": str(exc)}
+        return self._scan(result, settings, catalog, folder, task_vars)
+
+    def _scan(
+        self, result: dict[str, t.Any], settings: Policy, catalog: Catalog, folder: RunFolder, task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        host = str(task_vars["inventory_hostname"])
+        hide = redact.Redactor(self._secrets(task_vars))
+        seen, problem, way = self._observe(settings, catalog, task_vars)
+        if seen is not None:
+            row = assess(seen, catalog).row(host, seen)
+        else:
+            problem = problem or Trouble(Verdict.UNKNOWN, "transport", "transport: no answer")
+            row = Row(host=host, verdict=problem.verdict, reasons=(hide.clean(problem.text),))
+        result["row"] = row.short()
+        result["gate"] = row.verdict in settings.fail_on
+        evidence = {
+            "observation": seen.to_dict() if seen is not None else None,
+            "row": row.to_dict(),
+            "transport": {"connection": str(self._connection.transport), "way": way, "cause": problem.cause if problem else ""},
+            "catalog": catalog.digest,
+        }
+        try:
+            folder.record_scan(host, evidence)
+        except EvidenceError as exc:
+            # The row stays in the result, so that what was seen is not lost with the file.
+            return {**result, "failed": True, "msg": str(exc)}
+        return result
+
+    def _secrets(self, task_vars: dict[str, t.Any]) -> list[str]:
+        """Passwords among the host's variables: an error message of a library may repeat them."""
+        found = []
+        for name in (n for n in task_vars if _SECRET.search(str(n))):
+            try:
+                found.append(str(self._templar.template(task_vars[name])))
+            except AnsibleError:
+                continue  # a secret that cannot be resolved is none that could have been sent
+        return found
+
+    def _observe(
+        self, settings: Policy, catalog: Catalog, task_vars: dict[str, t.Any]
+    ) -> tuple[Observation | None, Trouble | None, str]:
+        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+            return self._observe_windows(settings, catalog, task_vars)
+        values = {key.upper(): "\n".join(items) for key, items in catalog.literals("linux").items()}
+        values["TIMEOUT"] = str(settings.probe_timeout)
+        answer = transport.run_script(
+            self, script=knowledge.OBSERVE_SH, values=values, prefix="EVICT_", task_vars=task_vars
+        )
+        if answer.trouble is not None:
+            return None, answer.trouble, answer.way
+        seen = observation.parse_posix(answer.text, answer.nonce)
+        return seen, None if seen else trouble.answer(answer.text), answer.way
+
+    def _observe_windows(
+        self, settings: Policy, catalog: Catalog, task_vars: dict[str, t.Any]
+    ) -> tuple[Observation | None, Trouble | None, str]:
+        args = {**catalog.literals("windows"), "timeout": settings.probe_timeout}
+        try:
+            answer = self._execute_module(
+                module_name="evict.kaspersky.win_observe", module_args=args, task_vars=task_vars
+            )
+        except AnsibleConnectionFailure as exc:
+            return None, trouble.connection(transport.message(exc)), "module"
+        except AnsibleError as exc:
+            return None, trouble.error(transport.message(exc)), "module"
+        try:
+            return observation.from_dict(answer.get("observation")), None, "module"
+        except ValueError:
+            said = str(answer.get("msg") or "") + "\n" + str(answer.get("module_stderr") or answer.get("exception") or "")
+            return None, trouble.module(said), "module"

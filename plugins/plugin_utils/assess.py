@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Is this Kaspersky, which product, in which state, and what could nobody see? One pure function over observation and catalog."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+
+from . import findings, paths
+from .catalog import Catalog, Entry
+from .findings import Finding, Weight
+from .observation import Observation, Probe
+from .row import ProductRow, Row
+from .signals import LinuxProcessSignal, PathSignal, Record, TreeSignal
+from .verdict import Verdict
+
+EVIDENCE_LIMIT: t.Final = 40  # pieces of evidence a product lists; all of them stay in the observation
+State = t.Literal["running", "installed", "broken", "leftover"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """A product found on a host.
+
+    Attributes:
+        entry: its catalog entry.
+        state: `running`, `installed` (there, not running), `broken` (there, and not whole) or `leftover`.
+        version: as the host's own list says; empty when nothing says it.
+        findings: the evidence, strongest first.
+        dangerous: a leftover of which a driver, filter or hook may be live.
+    """
+
+    entry: Entry
+    state: State
+    version: str
+    findings: tuple[Finding, ...]
+    dangerous: bool = False
+
+    @property
+    def works(self) -> bool:
+        """Is it more than a leftover?"""
+        return self.state != "leftover"
+
+
+@dataclasses.dataclass(frozen=True)
+class Assessment:
+    """What is to be said of a host.
+
+    Attributes:
+        verdict: `present`, `unknown`, `leftovers` or `absent`.
+        products: found products, working ones first.
+        unknown: probe -> why it could not tell.
+        reasons: why this verdict, most telling first.
+        notes: what a reader should know besides.
+    """
+
+    verdict: Verdict
+    products: tuple[Product, ...]
+    unknown: Mapping[str, str]
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def row(self, host: str, observation: Observation) -> Row:
+        """The host's row."""
+        return Row(
+            host=host,
+            verdict=self.verdict,
+            platform=observation.platform,
+            products=tuple(
+                ProductRow(
+                    id=p.entry.id,
+                    family=p.entry.family,
+                    state=p.state,
+                    version=p.version,
+                    evidence=tuple(f.text for f in p.findings[:EVIDENCE_LIMIT]),
+                )
+                for p in self.products
+            ),
+            reasons=self.reasons,
+            unknown_probes=tuple(self.unknown),
+            notes=self.notes,
+            observation_digest=observation.digest(),
+        )
+
+
+def assess(observation: Observation, catalog: Catalog) -> Assessment:
+    """Judge one host.
+
+    Args:
+        observation: what it answered; hostile input is expected.
+        catalog: what we know.
+
+    Returns:
+        The assessment. Precedence: present > unknown > leftovers > absent. `leftovers` needs an answer from every probe that
+        could show a working product, `absent` one from every probe that any signal needs.
+    """
+    entries = catalog.for_platform(observation.platform)
+    if not entries:
+        reason = f"the catalog knows no product for the platform {observation.platform!r}: inspect this host by hand"
+        return Assessment(Verdict.UNKNOWN, (), {"host": reason}, (reason,), ())
+    found, notes = _find(observation, entries)
+    products = [p for entry in entries if (p := _product(entry, found.get(entry.id, []), observation)) is not None]
+    products.sort(key=lambda p: (not p.works, p.entry.generic, p.entry.id))
+    for product in products:
+        if product.dangerous and not product.works:
+            notes.append(f"{product.entry.id}: a leftover that may be live: remove it with care, never by hand")
+    needed = {probe for entry in entries for signal in entry.signals for probe in signal.probes}
+    telling = {probe for entry in entries for signal in entry.signals if findings.capable(signal) for probe in signal.probes}
+    unknown = {name: p.reason for name, p in observation.probes.items() if p.status == "unknown" and name in needed}
+    unknown.update({n: "the host did not answer this probe" for n in sorted(needed - set(observation.probes))})
+    verdict = _verdict(products, unknown, telling)
+    return Assessment(verdict, tuple(products), unknown, tuple(_reasons(verdict, products, unknown)), tuple(notes))
+
+
+def _verdict(products: Sequence[Product], unknown: Mapping[str, str], telling: set[str]) -> Verdict:
+    if any(p.works for p in products):
+        return Verdict.PRESENT
+    if telling & set(unknown):
+        return Verdict.UNKNOWN
+    if products:
+        return Verdict.LEFTOVERS
+    return Verdict.UNKNOWN if unknown else Verdict.ABSENT
+
+
+def _reasons(verdict: Verdict, products: Sequence[Product], unknown: Mapping[str, str]) -> Iterable[str]:
+    doubts = [f"{probe}: {reason}" for probe, reason in unknown.items()]
+    if verdict is Verdict.UNKNOWN:
+        yield from doubts
+    for product in products:
+        strongest = product.findings[0].text if product.findings else product.entry.name
+        yield f"{product.entry.id} {product.state}: {strongest}"
+    if verdict is not Verdict.UNKNOWN:
+        yield from (f"could not tell: {doubt}" for doubt in doubts)
+    if verdict is Verdict.ABSENT:
+        yield "every probe answered, nothing found"
+
+
+def _find(observation: Observation, entries: Sequence[Entry]) -> tuple[dict[str, list[Finding]], list[str]]:
+    """All findings by entry id. Named entries come first; the vendor's net judges only what none of them claimed."""
+    found: dict[str, list[Finding]] = {}
+    notes: dict[str, None] = {}
+    claimed: set[tuple[str, int]] = set()
+    named = [e for e in entries if not e.generic]
+    for entry in (*named, *(e for e in entries if e.generic)):
+        mine: set[tuple[str, int]] = set()
+        for signal in entry.signals:
+            for probe in signal.probes:
+                for index, record in enumerate(observation.probes.get(probe, _NOTHING).records):
+                    place = (probe, index)
+                    if not signal.accepts(record):
+                        continue
+                    if entry.generic and (place in claimed or _covered(signal, record, named)):
+                        continue
+                    if (finding := findings.judge(signal, probe, record)) is None:
+                        continue
+                    if finding.weight is Weight.ELSEWHERE:
+                        notes[f"in a container or chroot on this host: {finding.text}; audit that one by itself"] = None
+                        mine.add(place)
+                    elif finding.weight is Weight.HINT:
+                        notes[f"{entry.id}: weak hint, proves nothing: {finding.text}"] = None
+                    else:
+                        mine.add(place)
+                        found.setdefault(entry.id, []).append(finding)
+        claimed |= mine
+    return found, list(notes)
+
+
+_NOTHING: t.Final = Probe("absent")
+
+
+def _covered(signal: object, record: Record, named: Sequence[Entry]) -> bool:
+    """Is the child of a vendor's folder one that a named entry watches anyway?"""
+    if not isinstance(signal, TreeSignal):
+        return False
+    child = f"{record.get('path', '').rstrip('/')}/{record.get('child', '')}"
+    for entry in named:
+        for other in entry.signals:
+            if isinstance(other, PathSignal) and paths.posix_below(other.path, child):
+                return True
+            if isinstance(other, LinuxProcessSignal) and any(paths.posix_below(b, child) for b in other.below):
+                return True
+    return False
+
+
+_ORDER: t.Final = {w: n for n, w in enumerate((Weight.REGISTERED, Weight.BROKEN, Weight.LIVE, Weight.FILES, Weight.RESIDUE))}
+
+
+def _product(entry: Entry, found: Sequence[Finding], observation: Observation) -> Product | None:
+    if not found:
+        return None
+    ranked = sorted(found, key=lambda f: _ORDER[f.weight])
+    unique = tuple({f.text: f for f in reversed(ranked)}.values())[::-1]
+    weights = {f.weight for f in found}
+    state = _state(entry, weights, observation)
+    return Product(
+        entry=entry,
+        state=state,
+        version=_version(unique),
+        findings=unique,
+        dangerous=any(f.dangerous for f in found),
+    )
+
+
+def _state(entry: Entry, weights: set[Weight], observation: Observation) -> State:
+    if Weight.BROKEN in weights:
+        return "broken"
+    if Weight.LIVE in weights:
+        return "running"
+    if Weight.REGISTERED in weights:
+        return "broken" if _program_is_gone(entry, weights, observation) else "installed"
+    if Weight.FILES in weights:
+        # Windows: a program that no list of programs knows cannot be removed through one. Linux: a tree unpacked by hand.
+        return "broken" if observation.platform == "windows" and not entry.generic else "installed"
+    return "leftover"
+
+
+def _program_is_gone(entry: Entry, weights: set[Weight], observation: Observation) -> bool:
+    """Registered, and yet none of the programs we would see is there, by probes that did answer."""
+    if Weight.FILES in weights:
+        return False
+    watching = {p for s in entry.signals if s.kind in ("path", "service") and findings.capable(s) for p in s.probes}
+    return bool(watching) and all(observation.probes.get(p, _NOTHING).status != "unknown" for p in watching)
+
+
+def _version(found: Sequence[Finding]) -> str:
+    """From the host's list of programs, else from the vendor's own records."""
+    for finding in found:
+        for key in ("version", "value.ProductVersion", "value.ProdVersion", "value.Version"):
+            if finding.record.get(key):
+                return finding.record[key]
+    return ""

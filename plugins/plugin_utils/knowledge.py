@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Catalog and scripts, loaded once at import: the main process imports this before it forks, and every worker inherits it."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+from .catalog import Catalog, CatalogError, load
+
+_ROOT: t.Final = Path(__file__).resolve().parents[2]
+
+
+class _Loaded:
+    """What came of loading; a mistake in the catalog must reach the user as a message, not as an import error."""
+
+    def __init__(self) -> None:
+        self.catalog: Catalog | None = None
+        self.error = ""
+        try:
+            self.catalog = load(_ROOT / "catalog")
+        except CatalogError as exc:
+            self.error = str(exc)
+
+
+_LOADED: t.Final = _Loaded()
+OBSERVE_SH: t.Final = (_ROOT / "probes" / "posix" / "observe.sh").read_text(encoding="utf-8")
+
+
+def catalog() -> Catalog:
+    """The catalog.
+
+    Raises:
+        CatalogError: it holds mistakes; the text names each with file, place and remedy.
+    """
+    if _LOADED.catalog is None:
+        raise CatalogError(_LOADED.error)
+    return _LOADED.catalog

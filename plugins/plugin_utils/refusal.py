@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Task keywords that would write one machine's truth into another's record. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping
+
+# keyword -> why it cannot be
+_WHY: t.Final[Mapping[str, str]] = {
+    "delegate_to": "it would look at one machine and write the result into another's record",
+    "run_once": "one machine's result would stand for all",
+    "loop": "one machine has one result a run",
+    "until": "a repeated look hides what the first one saw",
+    "async": "the result would be lost to the record",
+}
+
+
+def reason(verb: str, task: t.Any, task_vars: Mapping[str, t.Any]) -> str:
+    """Why this task is refused; empty when it is not.
+
+    Args:
+        verb: name of our verb, for the message.
+        task: the task as the action plugin has it.
+        task_vars: its variables; a running loop shows in them even where the task was copied without its loop.
+    """
+    used = {
+        "delegate_to": task.delegate_to is not None,
+        "run_once": bool(task.run_once),
+        "loop": bool(getattr(task, "loop", None)) or bool(task.loop_with) or "ansible_loop_var" in task_vars,
+        "until": bool(task.until) or bool(task.retries),
+        "async": bool(task.async_val),
+    }
+    found = [name for name, is_used in used.items() if is_used]
+    if not found:
+        return ""
+    whys = "; ".join(f"`{name}`: {_WHY[name]}" for name in found)
+    return f"evict.kaspersky.{verb} cannot run with {' and '.join(f'`{n}`' for n in found)} ({whys}). Remove it from the task."

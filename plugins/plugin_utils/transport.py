@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a script reaches a POSIX host and its answer comes back: the only file that touches a connection."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import shlex
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+from . import trouble
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What came back.
+
+    Attributes:
+        text: all that the host printed; empty when trouble says why there is nothing.
+        nonce: the word that marks our lines in it.
+        way: `stdin` or `file`, for the evidence.
+        trouble: why the script did not run, None when it did.
+    """
+
+    text: str
+    nonce: str
+    way: str
+    trouble: trouble.Trouble | None = None
+
+
+def run_script(
+    action: ActionBase, *, script: str, values: Mapping[str, str], prefix: str, task_vars: Mapping[str, t.Any]
+) -> Answer:
+    """Run a POSIX script on the task's host, as the become user when become is on.
+
+    The script travels on stdin of `sh` where connection and become can carry it; else, and when the host insists on a
+    terminal, it is written to the remote temporary folder and run as `sh FILE`, which works on noexec file systems.
+
+    Args:
+        action: the running action; its connection is used.
+        script: the text, one `main` called on its last line.
+        values: name -> text, put in front as quoted assignments.
+        prefix: prefix of the variable names, such as `EVICT_`.
+        task_vars: the host's variables; an explicit `ansible_pipelining: false` keeps the script off stdin.
+
+    Returns:
+        The answer. Nothing is raised for a host that cannot be asked: that is a result.
+    """
+    nonce = "evict-" + secrets.token_hex(12)
+    assignments = {**values, "NONCE": nonce}
+    head = "".join(f"{prefix}{name}={shlex.quote(value)}\n" for name, value in assignments.items())
+    text = head + script
+    detail = "stdin: pipelining is switched off for this host"
+    try:
+        if _stdin_allowed(action, task_vars):
+            _pipelining_on(action)
+            result = action._low_level_execute_command("sh", in_data=text.encode("utf-8", "surrogateescape"))
+            if _framed(result, nonce):
+                return Answer(result["stdout"], nonce, "stdin")
+            said = result["stderr"] + "\n" + result["stdout"]
+            if not trouble.WANTS_TTY.search(said):
+                return Answer("", nonce, "stdin", _why(action, said))
+            detail = "stdin: the host insists on a terminal"
+        return _by_file(action, text, nonce, detail)
+    except AnsibleConnectionFailure as exc:
+        return Answer("", nonce, "", trouble.connection(message(exc)))
+    except AnsibleError as exc:
+        return Answer("", nonce, "", trouble.error(message(exc)))
+
+
+def _by_file(action: ActionBase, text: str, nonce: str, detail: str) -> Answer:
+    """Write the script to the remote temporary folder and run it there. The script's trap and we both remove it."""
+    try:
+        folder = action._make_tmp_path()
+    except AnsibleConnectionFailure as exc:
+        said = message(exc)
+        if "temporary directory" in said:  # core raises the class of an unreachable host for this
+            return Answer("", nonce, "file", trouble.transport(f"{detail}; file: {said}"))
+        raise
+    try:
+        path = action._connection._shell.join_path(folder, "observe.sh")
+        trap = f"trap 'rm -f {shlex.quote(path)}; rmdir {shlex.quote(folder)} 2>/dev/null' EXIT\n"
+        action._transfer_data(path, trap + text)
+        action._fixup_perms2((folder, path), execute=False)
+        result = action._low_level_execute_command(f"sh {shlex.quote(path)}")
+        if _framed(result, nonce):
+            return Answer(result["stdout"], nonce, "file")
+        return Answer("", nonce, "file", _why(action, result["stderr"] + "\n" + result["stdout"]))
+    except AnsibleConnectionFailure:
+        raise
+    except AnsibleError as exc:
+        return Answer("", nonce, "file", trouble.transport(f"{detail}; file: {message(exc)}"))
+    finally:
+        action._remove_tmp_path(folder)
+
+
+def _stdin_allowed(action: ActionBase, task_vars: Mapping[str, t.Any]) -> bool:
+    become = action._connection.become
+    if become is not None and (become.name == "su" or not getattr(become, "pipelining", True)):
+        return False
+    for name in ("ansible_pipelining", "ansible_ssh_pipelining"):
+        if name in task_vars and str(task_vars[name]).strip().lower() in ("false", "no", "0", "off", "n", "f"):
+            return False
+    return bool(getattr(action._connection, "has_pipelining", False))
+
+
+def _pipelining_on(action: ActionBase) -> None:
+    """The `local` connection gives the become password a terminal unless this option is on, and then drops our stdin."""
+    try:
+        action._connection.set_option("pipelining", True)
+    except (AnsibleError, KeyError):
+        return  # a connection without the option takes stdin as it is
+
+
+def _framed(result: Mapping[str, t.Any], nonce: str) -> bool:
+    return f"{nonce} B " in result["stdout"]
+
+
+def _why(action: ActionBase, said: str) -> trouble.Trouble:
+    """Name the reason; a host whose words we do not know is asked, in words that cmd.exe and PowerShell expand, whether it is Windows."""
+    found = trouble.answer(said)
+    if found.cause == "shell" and "Windows" not in found.text:
+        try:
+            result = action._low_level_execute_command("echo evict %OS% $env:OS", sudoable=False, executable=False)
+        except AnsibleError:
+            return found
+        if "Windows_NT" in result["stdout"]:
+            return trouble.answer("Windows_NT")
+    return found
+
+
+def message(exc: BaseException) -> str:
+    """The error's own words; newer cores keep them apart from their decoration."""
+    return str(getattr(exc, "message", "") or exc)
