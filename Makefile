@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# `make help` lists what there is. Everything happens in .venv, .dev, evict-runs and dist, which git ignores.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup audit test lint lab-up lab-audit lab-down dist clean
+
+INVENTORY ?= inventories/local
+BECOME ?=
+LAB ?=
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## make .venv with all an audit needs (PYTHON=/path/to/python3 to choose one)
+	@tools/venv runtime
+
+audit: setup ## audit this machine (BECOME=1 as root, INVENTORY=path for others, ARGS=... for ansible-playbook)
+	@tools/audit $(if $(filter-out 0,$(BECOME)),--become) -- -i $(INVENTORY) $(ARGS)
+
+test: ## run the tests that alter nothing (LAB=1 adds the labs, as root; ARGS=... for pytest)
+	@tools/venv dev
+	@$(if $(filter-out 0,$(LAB)),EVICT_LAB=1) tests/run $(ARGS)
+
+lint: ## run every linter
+	@tools/venv dev
+	@tools/lint
+
+lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
+	@tools/venv dev
+	@tests/lab/linux/demo up
+
+lab-audit: setup ## audit the Linux lab
+	@tools/audit -- -i "$$(tests/lab/linux/demo inventory)" $(ARGS)
+
+lab-down: ## stop the Linux lab and remove what it made
+	@tests/lab/linux/demo down
+
+dist: ## build the wheel, the sdist and the Galaxy tarball into dist/
+	@tools/venv dev
+	@tools/dist dist
+
+clean: ## remove .venv and what builds and tests left (evidence in evict-runs stays)
+	rm -rf .venv .dev dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .ansible tests/output
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for every test: the layers, and that nothing is skipped in silence.
+
+* Tests below ``tests/lab`` alter the machine and run only with ``EVICT_LAB=1`` (``make test LAB=1``) as root.
+* Each reason for a skip is printed once at the end, with how many tests it cost.
+* ``EVICT_CI=1`` turns every skip into a failure, but for tests that lack the PowerShell kit, which no package index
+  offers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+LAB = HERE / "lab"
+# Folder below tests/lab -> how the layer is called; anything else there is "other lab tests".
+LABS = {"linux": "Linux lab", "windows": "Windows lab"}
+MAY_BE_SKIPPED_IN_CI = "no PowerShell kit"
+
+
+def flag(name: str) -> bool:
+    """Whether the environment variable ``name`` is set to something other than nothing and 0."""
+    return os.environ.get(name, "") not in ("", "0")
+
+
+def lab_of(path: Path) -> str | None:
+    """The layer a test file belongs to, or None when it lies outside ``tests/lab``."""
+    if not path.is_relative_to(LAB):
+        return None
+    return LABS.get(path.relative_to(LAB).parts[0], "other lab tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the labs unless they are asked for and can run."""
+    why = None
+    if not flag("EVICT_LAB"):
+        why = "set LAB=1, needs root"
+    elif os.geteuid() != 0:
+        why = "needs root"
+    if why is None:
+        return
+    for item in items:
+        lab = lab_of(item.path)
+        if lab is not None:
+            item.add_marker(pytest.mark.skip(reason=f"{lab} ({why})"))
+
+
+def skip_reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The reason pytest keeps in a skipped report, without its prefix."""
+    longrepr = report.longrepr
+    text = str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+def refuse_skip_in_ci(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """In CI a test that did not run is a test that failed."""
+    if not flag("EVICT_CI") or report.outcome != "skipped" or hasattr(report, "wasxfail"):
+        return
+    reason = skip_reason(report)
+    if not reason.startswith(MAY_BE_SKIPPED_IN_CI):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """See refuse_skip_in_ci."""
+    report = yield
+    refuse_skip_in_ci(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """See refuse_skip_in_ci; this one sees modules that skip themselves as a whole."""
+    report = yield
+    refuse_skip_in_ci(report)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name each reason for a skip once."""
+    reasons = Counter(skip_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"skipped: {reason}: {count} {'test' if count == 1 else 'tests'}")
