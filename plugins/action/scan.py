@@ -9,6 +9,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     knowledge,
     observation,
@@ -64,7 +65,12 @@ class ActionModule(ActionBase):
         return self._scan(result, settings, catalog, folder, task_vars)
 
     def _scan(
-        self, result: dict[str, t.Any], settings: Policy, catalog: Catalog, folder: RunFolder, task_vars: dict[str, t.Any]
+        self,
+        result: dict[str, t.Any],
+        settings: Policy,
+        catalog: Catalog,
+        folder: RunFolder,
+        task_vars: dict[str, t.Any],
     ) -> dict[str, t.Any]:
         host = str(task_vars["inventory_hostname"])
         hide = redact.Redactor(self._secrets(task_vars))
@@ -79,7 +85,11 @@ class ActionModule(ActionBase):
         evidence = {
             "observation": seen.to_dict() if seen is not None else None,
             "row": row.to_dict(),
-            "transport": {"connection": str(self._connection.transport), "way": way, "cause": problem.cause if problem else ""},
+            "transport": {
+                "connection": str(self._connection.transport),
+                "way": way,
+                "cause": problem.cause if problem else "",
+            },
             "catalog": catalog.digest,
         }
         try:
@@ -129,5 +139,7 @@ class ActionModule(ActionBase):
         try:
             return observation.from_dict(answer.get("observation")), None, "module"
         except ValueError:
-            said = str(answer.get("msg") or "") + "\n" + str(answer.get("module_stderr") or answer.get("exception") or "")
+            said = (
+                str(answer.get("msg") or "") + "\n" + str(answer.get("module_stderr") or answer.get("exception") or "")
+            )
             return None, trouble.module(said), "module"

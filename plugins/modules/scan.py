@@ -11,8 +11,8 @@ version_added: "0.1.0"
 description:
   - Observes the host in one round trip, judges on the controller and returns one row.
   - POSIX hosts need C(sh) only, no Python. Windows hosts run the module M(evict.kaspersky.win_observe).
-  - A host that cannot be reached is returned with the verdict V(unreachable), one that was reached and could not be inspected with
-    V(unknown); neither is a failed task, so that later plays keep the host.
+  - A host that cannot be reached is returned with the verdict V(unreachable), one that was reached and could not be
+    inspected with V(unknown); neither is a failed task, so that later plays keep the host.
   - The evidence is written below the run folder on the controller.
   - Settings are the C(evict_*) variables of the role P(evict.kaspersky.audit#role); there are no options.
   - C(delegate_to), C(run_once), C(loop), C(until) and C(async) are refused.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Is this Kaspersky, which product, in which state, and what could nobody see? One pure function over observation and catalog."""
+"""Is this Kaspersky, which product, in which state, and what could nobody see? One pure function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .catalog import Catalog, Entry
 from .findings import Finding, Weight
 from .observation import Observation, Probe
 from .row import ProductRow, Row
-from .signals import LinuxProcessSignal, PathSignal, Record, TreeSignal
+from .signals import PathSignal, Record
+from .signals_posix import LinuxProcessSignal, TreeSignal
 from .verdict import Verdict
 
 EVIDENCE_LIMIT: t.Final = 40  # pieces of evidence a product lists; all of them stay in the observation
@@ -92,8 +93,8 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
         catalog: what we know.
 
     Returns:
-        The assessment. Precedence: present > unknown > leftovers > absent. `leftovers` needs an answer from every probe that
-        could show a working product, `absent` one from every probe that any signal needs.
+        The assessment. Precedence: present > unknown > leftovers > absent. `leftovers` needs an answer from every probe
+        that could show a working product, `absent` one from every probe that any signal needs.
     """
     entries = catalog.for_platform(observation.platform)
     if not entries:
@@ -106,9 +107,11 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
         if product.dangerous and not product.works:
             notes.append(f"{product.entry.id}: a leftover that may be live: remove it with care, never by hand")
     needed = {probe for entry in entries for signal in entry.signals for probe in signal.probes}
-    telling = {probe for entry in entries for signal in entry.signals if findings.capable(signal) for probe in signal.probes}
+    telling = {
+        probe for entry in entries for signal in entry.signals if findings.capable(signal) for probe in signal.probes
+    }
     unknown = {name: p.reason for name, p in observation.probes.items() if p.status == "unknown" and name in needed}
-    unknown.update({n: "the host did not answer this probe" for n in sorted(needed - set(observation.probes))})
+    unknown.update(dict.fromkeys(sorted(needed - set(observation.probes)), "the host did not answer this probe"))
     verdict = _verdict(products, unknown, telling)
     return Assessment(verdict, tuple(products), unknown, tuple(_reasons(verdict, products, unknown)), tuple(notes))
 
@@ -183,7 +186,9 @@ def _covered(signal: object, record: Record, named: Sequence[Entry]) -> bool:
     return False
 
 
-_ORDER: t.Final = {w: n for n, w in enumerate((Weight.REGISTERED, Weight.BROKEN, Weight.LIVE, Weight.FILES, Weight.RESIDUE))}
+_ORDER: t.Final = {
+    w: n for n, w in enumerate((Weight.REGISTERED, Weight.BROKEN, Weight.LIVE, Weight.FILES, Weight.RESIDUE))
+}
 
 
 def _product(entry: Entry, found: Sequence[Finding], observation: Observation) -> Product | None:
@@ -210,7 +215,7 @@ def _state(entry: Entry, weights: set[Weight], observation: Observation) -> Stat
     if Weight.REGISTERED in weights:
         return "broken" if _program_is_gone(entry, weights, observation) else "installed"
     if Weight.FILES in weights:
-        # Windows: a program that no list of programs knows cannot be removed through one. Linux: a tree unpacked by hand.
+        # Windows: what no list of programs knows cannot be removed through one. Linux: a tree unpacked by hand.
         return "broken" if observation.platform == "windows" and not entry.generic else "installed"
     return "leftover"
 

@@ -22,8 +22,8 @@ class Weight(enum.Enum):
     HINT = "hint"  # a mark too weak to prove anything
 
 
-# Kinds that can show a working product at all. Units, setup sections and registry keys outlive the product, and what they
-# would show of a running one shows in processes and services as well; a driver without its product is a leftover.
+# Kinds that can show a working product at all. Units, setup sections and registry keys outlive the product, and what
+# they would show of a running one shows in processes and services as well; a driver without its product is a leftover.
 PRODUCT_KINDS: t.Final = frozenset({"package", "process", "path", "tree", "uninstall", "product_code", "service"})
 
 
@@ -116,7 +116,8 @@ def _service(signal: Signal, record: Record) -> Weight:
 
 def _package_words(probe: str, record: Record) -> str:
     arch = f":{record['arch']}" if record.get("arch") else ""
-    return f"package {record.get('name')}{arch} {record.get('version')} ({probe.rpartition('.')[2]}: {record.get('state')})"
+    manager = probe.rpartition(".")[2]
+    return f"package {record.get('name')}{arch} {record.get('version')} ({manager}: {record.get('state')})"
 
 
 def _process_words(probe: str, record: Record) -> str:
@@ -136,7 +137,9 @@ def _unit_words(probe: str, record: Record) -> str:
 def _path_words(probe: str, record: Record) -> str:
     del probe
     path, real = record.get("path", ""), record.get("real", "")
-    kind = {"dir": "folder", "dangling": "link to nothing"}.get(record.get("type", ""), record.get("type", "") or "path")
+    kind = {"dir": "folder", "dangling": "link to nothing"}.get(
+        record.get("type", ""), record.get("type", "") or "path"
+    )
     return f"{kind} {path}" + (f" -> {real}" if real and real != path else "")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Catalog and scripts, loaded once at import: the main process imports this before it forks, and every worker inherits it."""
+"""Catalog and scripts, loaded once at import: the main process does so before it forks, and every worker inherits."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class _Loaded:
 
     def __init__(self) -> None:
         self.catalog: Catalog | None = None
-        self.error = ""
+        self.error: CatalogError | None = None
         try:
             self.catalog = load(_ROOT / "catalog")
         except CatalogError as exc:
-            self.error = str(exc)
+            self.error = exc
 
 
 _LOADED: t.Final = _Loaded()
@@ -33,6 +33,7 @@ def catalog() -> Catalog:
     Raises:
         CatalogError: it holds mistakes; the text names each with file, place and remedy.
     """
-    if _LOADED.catalog is None:
-        raise CatalogError(_LOADED.error)
+    if _LOADED.error is not None:
+        raise _LOADED.error
+    assert _LOADED.catalog is not None  # one of the two is set
     return _LOADED.catalog

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host answered, read from untrusted text: nothing in it is believed beyond its frame, nothing can make reading it fail."""
+"""What a host answered, read from untrusted text: nothing is believed beyond its frame, nothing makes reading fail."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from . import canonical
 
@@ -51,7 +51,7 @@ Record = Mapping[str, str]
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """One probe's answer: `ok` (records found), `absent` (looked, nothing there) or `unknown` (could not tell, and why)."""
+    """One probe's answer: `ok` (records found), `absent` (nothing there) or `unknown` (could not tell, and why)."""
 
     status: Status
     reason: str = ""
@@ -121,7 +121,9 @@ class _Reader:
                 self.spoiled[probe] = "a line of its answer is damaged; run the audit again"
                 return
             name, plain, coded = match.groups()
-            fields[name] = _text(plain if plain is not None else bytes.fromhex(coded).decode("utf-8", "backslashreplace"))
+            fields[name] = _text(
+                plain if plain is not None else bytes.fromhex(coded).decode("utf-8", "backslashreplace")
+            )
         if kind == "R":
             kept = self.records.setdefault(probe, [])
             if len(kept) >= MAX_RECORDS:
@@ -147,9 +149,7 @@ def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     mark = nonce + " "
-    lines = [
-        line[len(mark) :].rstrip("\r") for line in text[:MAX_ANSWER].split("\n") if line.startswith(mark)
-    ]
+    lines = [line[len(mark) :].rstrip("\r") for line in text[:MAX_ANSWER].split("\n") if line.startswith(mark)]
     if not lines or not _HEAD.match(lines[0]):
         return None
     reader = _Reader()
@@ -210,7 +210,7 @@ def _probe_from(value: object) -> Probe:
     return _probe(t.cast(Status, status), reason, kept)
 
 
-def _probe(status: Status, reason: str, records: list[Record]) -> Probe:
+def _probe(status: Status, reason: str, records: Sequence[Record]) -> Probe:
     if status == "absent" and records:
         status, reason = "unknown", "it contradicts itself: nothing found, and yet records"
     if status == "unknown" and not reason:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every `evict_*` variable of a user: its type, default and check. Verbs validate here before they open a connection."""
+"""Every `evict_*` variable of a user: type, default, check. Verbs validate here before they open a connection."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def _pattern(value: object) -> str:
 def _run(value: object) -> str:
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
     if text and not RUN_ID.match(text):
-        raise ValueError("may hold letters, digits, `.`, `_` and `-` only, at most 80, and begins with a letter or digit")
+        raise ValueError(
+            "may hold letters, digits, `.`, `_` and `-` only, at most 80, and begins with a letter or digit"
+        )
     return text
 
 
@@ -72,7 +74,10 @@ def _verdicts(value: object) -> tuple[Verdict, ...]:
     for item in value:
         if str(item) not in known:
             near = difflib.get_close_matches(str(item), known, 1)
-            raise ValueError(f"{item!r} is no verdict" + (f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"))
+            raise ValueError(
+                f"{item!r} is no verdict"
+                + (f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}")
+            )
     return tuple(Verdict(str(item)) for item in value)
 
 

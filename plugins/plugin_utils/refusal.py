@@ -35,4 +35,5 @@ def reason(verb: str, task: t.Any, task_vars: Mapping[str, t.Any]) -> str:
     if not found:
         return ""
     whys = "; ".join(f"`{name}`: {_WHY[name]}" for name in found)
-    return f"evict.kaspersky.{verb} cannot run with {' and '.join(f'`{n}`' for n in found)} ({whys}). Remove it from the task."
+    names = " and ".join(f"`{name}`" for name in found)
+    return f"evict.kaspersky.{verb} cannot run with {names} ({whys}). Remove it from the task."

@@ -112,7 +112,7 @@ def _stdin_allowed(action: ActionBase, task_vars: Mapping[str, t.Any]) -> bool:
 
 
 def _pipelining_on(action: ActionBase) -> None:
-    """The `local` connection gives the become password a terminal unless this option is on, and then drops our stdin."""
+    """Without this option the `local` connection gives a become password a terminal, and then drops our stdin."""
     try:
         action._connection.set_option("pipelining", True)
     except (AnsibleError, KeyError):
@@ -124,7 +124,7 @@ def _framed(result: Mapping[str, t.Any], nonce: str) -> bool:
 
 
 def _why(action: ActionBase, said: str) -> trouble.Trouble:
-    """Name the reason; a host whose words we do not know is asked, in words that cmd.exe and PowerShell expand, whether it is Windows."""
+    """Name the reason; unknown words make us ask, in a way that cmd.exe and PowerShell expand, whether it is Windows."""
     found = trouble.answer(said)
     if found.cause == "shell" and "Windows" not in found.text:
         try:

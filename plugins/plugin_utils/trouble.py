@@ -15,7 +15,7 @@ class Trouble:
     """A cause in one line.
 
     Attributes:
-        verdict: `unreachable` when no session came about, `unknown` when the host was reached and could not be inspected.
+        verdict: `unreachable` when no session came about, `unknown` when it was reached and could not be inspected.
         cause: stable word: name, port, tls, host key, login, connection, shell, privilege, transport, module.
         text: the cause with its detail and the remedy.
     """
@@ -29,11 +29,17 @@ class Trouble:
 _CONNECT: t.Final = (
     (
         "name",
-        r"could not resolve hostname|name or service not known|name resolution|getaddrinfo|nodename nor servname|no address associated",
+        (
+            r"could not resolve hostname|name or service not known|name resolution|getaddrinfo|"
+            r"nodename nor servname|no address associated"
+        ),
         "the name cannot be resolved: set `ansible_host`, or mend the name",
     ),
-    ("host key", r"host key verification failed|remote host identification has changed|host key checking is enabled",
-     "the host key is not known or has changed: check it out of band, then put it into known_hosts"),
+    (
+        "host key",
+        r"host key verification failed|remote host identification has changed|host key checking is enabled",
+        "the host key is not known or has changed: check it out of band, then put it into known_hosts",
+    ),
     (
         "tls",
         r"certificate|sslerror|ssl:|tlsv1|wrong version number|handshake failure",
@@ -41,14 +47,19 @@ _CONNECT: t.Final = (
     ),
     (
         "login",
-        r"permission denied|credentials were rejected|invalid/incorrect password|incorrect password|authentication fail|"
-        r"no more authentication methods|too many authentication failures|access is denied|kerberos auth failure|401|unauthorized",
+        (
+            r"permission denied|credentials were rejected|invalid/incorrect password|incorrect password|"
+            r"authentication fail|no more authentication methods|too many authentication failures|access is denied|"
+            r"kerberos auth failure|\b401\b|unauthorized"
+        ),
         "the login was refused: check user, key or password",
     ),
     (
         "port",
-        r"connection refused|timed out|timeout|no route to host|network is unreachable|host is down|connection reset|"
-        r"max retries exceeded|failed to establish a new connection|connection aborted|remote end closed",
+        (
+            r"connection refused|timed out|timeout|no route to host|network is unreachable|host is down|connection reset|"
+            r"max retries exceeded|failed to establish a new connection|connection aborted|remote end closed"
+        ),
         "nothing answers at the port: check address, port, firewall and that the host is up",
     ),
     (
@@ -63,9 +74,12 @@ _WINDOWS: t.Final = re.compile(
     r"commandnotfoundexception|microsoft windows \[version|windows_nt|microsoft corporation",
     re.IGNORECASE,
 )
-WANTS_TTY: t.Final = re.compile(r"must have a tty|must be run from a terminal|no tty present|requires? a tty", re.IGNORECASE)
+WANTS_TTY: t.Final = re.compile(
+    r"must have a tty|must be run from a terminal|no tty present|requires? a tty", re.IGNORECASE
+)
 _PRIVILEGE: t.Final = re.compile(
-    r"password is required|password was required|missing \w+ password|incorrect \w+ password|sorry, try again|not in the sudoers|may not run sudo|is not allowed to (?:run|execute)|"
+    r"password is required|password was required|missing \w+ password|incorrect \w+ password|sorry, try again|"
+    r"not in the sudoers|may not run sudo|is not allowed to (?:run|execute)|"
     r"(?:sudo|su|doas|pbrun|dzdo|ksu|pfexec|machinectl): |escalation|become password|authentication failure",
     re.IGNORECASE,
 )
@@ -95,7 +109,8 @@ def answer(text: str) -> Trouble:
         return Trouble(
             Verdict.UNKNOWN,
             "shell",
-            "shell: this is a Windows host whose ssh was taken for POSIX: set `ansible_shell_type: powershell` (or `cmd`) for it",
+            "shell: this is a Windows host whose ssh was taken for POSIX: "
+            "set `ansible_shell_type: powershell` (or `cmd`) for it",
         )
     if _PRIVILEGE.search(text):
         return Trouble(
@@ -107,10 +122,13 @@ def answer(text: str) -> Trouble:
         return Trouble(
             Verdict.UNKNOWN,
             "shell",
-            "shell: the login works and answers nothing: check the account's shell and forced command (`ssh HOST sh -c true`)",
+            "shell: the login works and answers nothing: "
+            "check the account's shell and forced command (`ssh HOST sh -c true`)",
         )
     return Trouble(
-        Verdict.UNKNOWN, "shell", f"shell: the host did not run the script with `sh`: check the account's shell ({said})"
+        Verdict.UNKNOWN,
+        "shell",
+        f"shell: the host did not run the script with `sh`: check the account's shell ({said})",
     )
 
 
@@ -120,19 +138,21 @@ def transport(detail: str) -> Trouble:
 
 
 def error(message: str) -> Trouble:
-    """An error of Ansible itself on the way to the host (a missing program or library, a wrong option, a refused become)."""
+    """An error of Ansible itself on the way: a missing program or library, a wrong option, a refused become."""
     said = one_line(message)
     if "sshpass" in said:
         return Trouble(
             Verdict.UNKNOWN,
             "transport",
-            "transport: this ansible-core wants the program sshpass for password logins: install sshpass, use a key, or ansible-core 2.19 or newer",
+            "transport: this ansible-core wants the program sshpass for password logins: "
+            "install sshpass, use a key, or ansible-core 2.19 or newer",
         )
     if re.search(r"winrm or requests is not installed|pypsrp|xmltodict|no module named", said, re.IGNORECASE):
         return Trouble(
             Verdict.UNKNOWN,
             "transport",
-            f"transport: a Python package of the connection is missing: install pywinrm or pypsrp beside ansible-core ({said})",
+            "transport: a Python package of the connection is missing: "
+            f"install pywinrm or pypsrp beside ansible-core ({said})",
         )
     if "host key" in said.lower():
         return connection(said)
@@ -147,7 +167,8 @@ def module(message: str) -> Trouble:
     return Trouble(
         Verdict.UNKNOWN,
         "module",
-        f"module: PowerShell did not run our module to its end: check PowerShell 5.1, its execution policy and language mode ({said})",
+        "module: PowerShell did not run our module to its end: "
+        f"check PowerShell 5.1, its execution policy and language mode ({said})",
     )
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import observation
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import CUT, PROBES, from_dict, parse_posix
 
@@ -28,12 +29,17 @@ def whole(**changed: str) -> list[str]:
 
 
 def test_whole_answer() -> None:
-    lines = ["R host os_id=debian machine_id=abc system=Linux", "R packages.dpkg name=kesl version=12.1 arch=amd64 state=ii"]
+    lines = [
+        "R host os_id=debian machine_id=abc system=Linux",
+        "R packages.dpkg name=kesl version=12.1 arch=amd64 state=ii",
+    ]
     seen = parse_posix(frame(*lines, *whole(**{"packages.dpkg": "ok"})), NONCE)
     assert seen is not None
     assert seen.platform == "linux"
     assert seen.host["os_id"] == "debian"
-    assert seen.probes["packages.dpkg"].records == ({"name": "kesl", "version": "12.1", "arch": "amd64", "state": "ii"},)
+    assert seen.probes["packages.dpkg"].records == (
+        {"name": "kesl", "version": "12.1", "arch": "amd64", "state": "ii"},
+    )
     assert {p.status for n, p in seen.probes.items() if n not in ("host", "packages.dpkg")} == {"absent"}
     jsonschema.validate(seen.to_dict(), SCHEMA)
     assert from_dict(seen.to_dict()) == seen
@@ -75,7 +81,15 @@ def test_a_dropped_line_is_noticed() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["P units maybe", "P units ok", "R units name", "R units =x", "R units name:zz", "R units name=a b", "R units name:abc"],
+    [
+        "P units maybe",
+        "P units ok",
+        "R units name",
+        "R units =x",
+        "R units name:zz",
+        "R units name=a b",
+        "R units name:abc",
+    ],
 )
 def test_damaged_line_spoils_its_probe(line: str) -> None:
     seen = parse_posix(frame(line, *whole()), NONCE)
@@ -155,7 +169,7 @@ def mutate(text: bytes, dice: random.Random) -> bytes:
 
 
 def test_20000_fuzzed_answers_through_the_brain(catalog: object) -> None:
-    """No crash, no clean verdict from a damaged answer, bounded time; the seed is fixed so that a failure can be repeated."""
+    """No crash, no clean verdict from a damaged answer, bounded time. The seed is fixed: a failure can be repeated."""
     from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
 
     dice = random.Random(20240929)

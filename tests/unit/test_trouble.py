@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import trouble
 
 CONNECTION = {
@@ -33,7 +34,7 @@ def test_connection(said: str, cause: str) -> None:
 
 
 ANSWER = {
-    "'sh' is not recognized as an internal or external command,\r\noperable program or batch file.": "ansible_shell_type",
+    "'sh' is not recognized as an internal or external command,\r\noperable program.": "ansible_shell_type",
     "The system cannot find the path specified.": "ansible_shell_type",
     "/bin/sh : The term '/bin/sh' is not recognized as the name of a cmdlet, function": "ansible_shell_type",
     "sudo: a password is required": "privilege",
@@ -55,7 +56,10 @@ def test_answer(said: str, remedy: str) -> None:
 @pytest.mark.parametrize(
     ("said", "remedy"),
     [
-        ("to use the 'ssh' connection type with passwords or pkcs11_provider, you must install the sshpass program", "2.19"),
+        (
+            "to use the 'ssh' connection type with passwords or pkcs11_provider, you must install the sshpass program",
+            "2.19",
+        ),
         ("winrm or requests is not installed: No module named 'winrm'", "pywinrm"),
         ("Missing sudo password", "become"),
         ("Incorrect sudo password", "become"),
