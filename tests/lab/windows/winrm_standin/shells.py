@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shells and their commands: processes, their output as it comes, and their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import threading
+from dataclasses import dataclass, field
+from typing import IO
+
+from .backends import Running
+from .soap import new_id
+
+STREAMS = ("stdout", "stderr")
+# The most one Receive carries per stream, so that an answer stays below Windows' default envelope of 500 kB.
+CHUNK = 120_000
+UNSIGNED = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What one Receive brings; `exit_code` is set (32 bits, unsigned) when there is nothing more to come."""
+
+    streams: dict[str, bytes]
+    exit_code: int | None
+
+
+class Command:
+    """One running command.
+
+    A command is done when its process ends, as on Windows, even if a detached child still holds its output: what lies
+    in the pipes at that moment belongs to it, what comes later does not.
+    """
+
+    def __init__(self, running: Running) -> None:
+        self.id = new_id()
+        self._running = running
+        self._buffers = {name: bytearray() for name in STREAMS}
+        self._exit_code: int | None = None
+        self._changed = threading.Condition()
+        self._sending = threading.Lock()
+        threading.Thread(target=self._watch, name=f"command-{self.id}", daemon=True).start()
+
+    def receive(self, timeout: float) -> Output | None:
+        """Output so far; waits up to `timeout` seconds for some, or for the end. None: neither came."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: any(self._buffers.values()) or self._exit_code is not None, timeout):
+                return None
+            streams = {}
+            for name, buffer in self._buffers.items():
+                streams[name] = bytes(buffer[:CHUNK])
+                del buffer[:CHUNK]
+            return Output(streams=streams, exit_code=None if any(self._buffers.values()) else self._exit_code)
+
+    def send(self, data: bytes, *, end: bool) -> None:
+        """Write to the command's stdin and close it at the end; a command that no longer reads is no error."""
+        stdin = self._running.process.stdin
+        if stdin is None:
+            return
+        with self._sending, contextlib.suppress(BrokenPipeError, ValueError):
+            stdin.write(data)
+            stdin.flush()
+            if end:
+                stdin.close()
+
+    def kill(self) -> None:
+        """End the command and its children, unless it has ended."""
+        process = self._running.process
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _watch(self) -> None:
+        process = self._running.process
+        pipes: dict[str, IO[bytes] | None] = {"stdout": process.stdout, "stderr": process.stderr}
+        ended = os.pidfd_open(process.pid)
+        with selectors.DefaultSelector() as selector:
+            selector.register(ended, selectors.EVENT_READ, None)
+            for name, pipe in pipes.items():
+                if pipe is not None:
+                    selector.register(pipe, selectors.EVENT_READ, name)
+            over = False
+            while True:
+                ready = selector.select(0 if over else None)
+                readable = [key for key, _mask in ready if key.data is not None]
+                if over and not readable:
+                    break
+                for key in readable:
+                    data = os.read(key.fd, 65536)
+                    if not data:
+                        selector.unregister(key.fileobj)
+                        continue
+                    with self._changed:
+                        self._buffers[key.data] += data
+                        self._changed.notify_all()
+                if not over and any(key.data is None for key, _mask in ready):
+                    selector.unregister(ended)
+                    over = True
+        os.close(ended)
+        code = self._running.exit_code(process.wait())
+        self.send(b"", end=True)
+        for pipe in pipes.values():
+            if pipe is not None:
+                pipe.close()
+        with self._changed:
+            self._exit_code = code & UNSIGNED
+            self._changed.notify_all()
+
+
+@dataclass(kw_only=True)
+class Shell:
+    """A WinRS shell: nothing but a set of commands."""
+
+    id: str = field(default_factory=new_id)
+    commands: dict[str, Command] = field(default_factory=dict)
+
+    def kill(self) -> None:
+        """End all commands."""
+        for command in list(self.commands.values()):
+            command.kill()
