@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The form of a catalog file: YAML and schemas/catalog-1.json, with errors in words a person can act on."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import json
+import typing as t
+from collections.abc import Mapping
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+SCHEMA: t.Final = Path(__file__).parents[2] / "schemas" / "catalog-1.json"
+
+Data = Mapping[str, t.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mistake:
+    """One thing wrong in one place.
+
+    Attributes:
+        file: the file, below the catalog's folder.
+        place: the way to it, such as `signals[service-avp].name`; empty when it is the file as a whole.
+        problem: what is wrong.
+        remedy: what to do.
+    """
+
+    file: str
+    place: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f" {self.place}:" if self.place else ""
+        return f"{self.file}:{place} {self.problem}; {self.remedy}"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, and a key that stands twice is an error instead of a silent loss of the first."""
+
+    def construct_mapping(self, node: t.Any, deep: bool = False) -> t.Any:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if isinstance(key, str) and key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} stands here twice", problem_mark=key_node.start_mark
+                )
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def parse(name: str, text: bytes) -> tuple[t.Any, Mistake | None]:
+    """Read one file.
+
+    Args:
+        name: its name, for the mistake.
+        text: what it holds.
+
+    Returns:
+        The data and None, or None and what is wrong.
+    """
+    try:
+        return yaml.load(text, _Loader), None
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = " ".join(part for part in (exc.context, exc.problem) if part)
+        return None, Mistake(
+            name, place, f"not YAML: {problem}", "mend the line; quote values that hold `: `, `#` or `\\`"
+        )
+    except (yaml.YAMLError, UnicodeDecodeError) as exc:
+        return None, Mistake(name, "", f"not YAML: {' '.join(str(exc).split())}", "save the file as UTF-8 text in YAML")
+
+
+@functools.cache
+def _validator() -> t.Any:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return jsonschema.Draft202012Validator(schema)
+
+
+def errors(name: str, data: Data) -> list[tuple[list[t.Any], Mistake]]:
+    """What the schema says against an entry.
+
+    Args:
+        name: its file.
+        data: what the file holds.
+
+    Returns:
+        The way to each mistake (keys and list positions), and the mistake.
+    """
+    found = sorted(_validator().iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
+    return [(list(error.absolute_path), _form(name, data, error)) for error in found]
+
+
+def _form(name: str, data: Data, error: t.Any) -> Mistake:
+    """A schema error in words a person can act on."""
+    place = _place(data, list(error.absolute_path))
+    value, rule = error.instance, error.validator
+    shown = _short(value)
+    if rule == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(str(key) for key in value if key not in known)
+        close = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
+        hint = f"did you mean `{close[0]}`? " if close else ""
+        return Mistake(
+            name, place, f"unknown key {', '.join(map(repr, unknown))}", f"{hint}known here: {', '.join(known)}"
+        )
+    if rule == "required":
+        missing = [key for key in error.validator_value if key not in value]
+        return Mistake(
+            name,
+            place,
+            f"the key {', '.join(map(repr, missing))} is missing",
+            "add it (catalog/README.md says what it is)",
+        )
+    if rule in ("anyOf", "oneOf"):
+        keys = [way["required"][0] for way in error.validator_value]
+        count = "at least" if rule == "anyOf" else "exactly"
+        return Mistake(
+            name,
+            place,
+            f"{count} one of {', '.join(keys)} is needed",
+            "write it, and remove the others" if rule == "oneOf" else "add one",
+        )
+    if rule in ("enum", "const"):
+        allowed = error.validator_value if rule == "enum" else [error.validator_value]
+        words = [str(word) for word in allowed]
+        close = difflib.get_close_matches(str(value), words, n=1)
+        hint = f"did you mean `{close[0]}`? " if close else ""
+        return Mistake(name, place, f"{shown} is not known here", f"{hint}allowed: {', '.join(words)}")
+    if rule == "type":
+        remedy = (
+            "put the value in quotes"
+            if error.validator_value == "string"
+            else f"write a value of type {error.validator_value}"
+        )
+        return Mistake(name, place, f"{shown} is not of type {error.validator_value}", remedy)
+    if rule in ("minItems", "minLength", "minProperties"):
+        return Mistake(
+            name,
+            place,
+            "it is empty" if not value else f"{shown} is too short",
+            "fill it, or remove the key when it may be left out",
+        )
+    if rule == "uniqueItems":
+        return Mistake(name, place, "an item stands in it twice", "remove the second")
+    if rule == "pattern":
+        return Mistake(
+            name,
+            place,
+            f"{shown} has not the form `{error.validator_value}`",
+            "correct it (catalog/README.md has examples)",
+        )
+    return Mistake(name, place, " ".join(error.message.split())[:200], f"see `{rule}` in schemas/catalog-1.json")
+
+
+def _place(data: t.Any, path: list[t.Any]) -> str:
+    """The way to a value, list items by their id or target where they have one."""
+    out, at = "", data
+    for part in path:
+        at = at[part]
+        if isinstance(part, int):
+            own = at.get("id") if isinstance(at, dict) else None
+            out += f"[{own if isinstance(own, str) else part + 1}]"
+        else:
+            out += f".{part}" if out else str(part)
+    return out
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
