@@ -94,7 +94,7 @@ def stand_in(path: Path, body: str) -> Path:
         f"#!{sys.executable}\n"
         "import re, sys, time\n"
         "script = sys.stdin.buffer.read().decode('utf-8', 'replace')\n"
-        "found = re.search(r\"EVICT_NONCE='?([a-z0-9-]+)\", script)\n"
+        'found = re.search(r"EVICT_NONCE=\'?([a-z0-9-]+)", script)\n'
         "nonce = found.group(1) if found else ''\n" + body
     )
     path.chmod(0o755)

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
 from tests.e2e import playbooks
 from tests.unit import test_observation as answers
 
