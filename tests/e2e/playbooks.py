@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real ansible-playbook runs for end-to-end tests: real core, real collection, hosts that are this machine or a stand-in for `sh`."""
+"""Real ansible-playbook runs for end-to-end tests: real core and collection, hosts that are this machine or a stand-in."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def run(
 
 
 def stand_in(path: Path, body: str) -> Path:
-    """A stand-in for the host's `sh`, to be used as `ansible_shell_executable`; a fake, for answers that no real host gives.
+    """A stand-in for the host's `sh`, for `ansible_shell_executable`; a fake, for answers that no real host gives.
 
     Args:
         path: the file to make.

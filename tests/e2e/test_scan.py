@@ -109,12 +109,13 @@ def test_failure_before_our_task_still_makes_a_row(tmp_path: Path) -> None:
 
 
 def test_kill_of_the_controller_leaves_every_finished_host_whole(tmp_path: Path) -> None:
-    """Hosts end one after another; the controller is killed in between. What is there must be valid, complete and enough for rows."""
+    """Hosts end one after another, the controller is killed in between. What is there is valid and enough for rows."""
     hosts = []
     for number in range(12):
         slow = playbooks.stand_in(
             tmp_path / f"sh{number}",
-            f"time.sleep({0.2 + 0.4 * number})\nprint({answers.frame(*answers.whole())!r}.replace({answers.NONCE!r}, nonce))\n",
+            f"time.sleep({0.2 + 0.4 * number})\n"
+            f"print({answers.frame(*answers.whole())!r}.replace({answers.NONCE!r}, nonce))\n",
         )
         hosts.append(f"h{number} ansible_connection=local ansible_shell_executable={slow}\n")
     inventory = tmp_path / "hosts"
@@ -148,7 +149,7 @@ def test_kill_of_the_controller_leaves_every_finished_host_whole(tmp_path: Path)
 
 
 def test_200_hostile_answers(tmp_path: Path) -> None:
-    """Damaged, forged and templated answers through the real machinery: a row each, nothing evaluated, nothing crashed."""
+    """Damaged, forged and templated answers through the real machinery: a row each, nothing evaluated, no crash."""
     dice = random.Random(17)
     text = answers.frame(
         "R host system=Linux os_id=debian hostname:" + b"{{ lookup('pipe','touch /tmp/evict-evaluated') }}".hex(),
@@ -162,7 +163,8 @@ def test_200_hostile_answers(tmp_path: Path) -> None:
         blob.write_bytes(answers.mutate(text, dice))
         fake = playbooks.stand_in(
             tmp_path / f"sh{number}",
-            f"sys.stdout.buffer.write(open({str(blob)!r}, 'rb').read().replace({answers.NONCE.encode()!r}, nonce.encode()))\n",
+            f"blob = open({str(blob)!r}, 'rb').read()\n"
+            f"sys.stdout.buffer.write(blob.replace({answers.NONCE.encode()!r}, nonce.encode()))\n",
         )
         hosts.append(f"h{number} ansible_connection=local ansible_shell_executable={fake}\n")
     start = time.monotonic()

@@ -144,8 +144,8 @@ def service(name: str, path: str, state: str = "running", file_exists: str = "ye
     }
 
 
-RUSSIAN = "\u0410\u041e " + (
-    '"\u041b\u0430\u0431\u043e\u0440\u0430\u0442\u043e\u0440\u0438\u044f '
+RUSSIAN = (
+    '\u0410\u041e "\u041b\u0430\u0431\u043e\u0440\u0430\u0442\u043e\u0440\u0438\u044f '
     '\u041a\u0430\u0441\u043f\u0435\u0440\u0441\u043a\u043e\u0433\u043e"'
 )
 AVP = r"C:\Program Files (x86)\Kaspersky Lab\KES.12.3.0\avp.exe"
