@@ -92,7 +92,7 @@ host_pid() {
 host_exec() { # NAME CMD...
   local pid name=$1; shift
   pid=$(host_pid "$name")
-  exec nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wd=/ -- \
+  exec nsenter --target "$pid" --mount --uts --ipc --net --pid --cgroup --root --wdns=/ -- \
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb DEBIAN_FRONTEND=noninteractive "$@"
 }
 
