@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,9 +20,7 @@ def files(root: Path = ROOT) -> list[str]:
         check=True,
     ).stdout.decode()
     # A file that was removed but not yet committed is still listed.
-    return sorted(
-        {name for name in listing.split("\0") if name and ((root / name).exists() or (root / name).is_symlink())}
-    )
+    return sorted({name for name in listing.split("\0") if name and os.path.lexists(root / name)})
 
 
 def copy_to(target: Path) -> Path:

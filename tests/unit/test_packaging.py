@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The places that say what the project consists of agree with each other. tests/e2e/test_packaging.py builds and installs it."""
+"""The places that say what the project consists of agree; tests/e2e/test_packaging_runs.py builds and installs it."""
 
 from __future__ import annotations
 
