@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a newcomer does: a fresh clone, ``make audit``, as an ordinary user and as root, timed.
+
+The ordinary user is ``nobody`` with a home folder made for the test, so no account has to be created. Packages come
+from the package index.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import tree
+
+NOBODY = 65534
+COLD_SECONDS = 180
+WARM_SECONDS = 10
+
+
+class Newcomer:
+    """An account with an empty home and a clone of the project.
+
+    Attributes:
+        uid: the account.
+        home: its home folder.
+        clone: its clone.
+    """
+
+    def __init__(self, base: Path, uid: int) -> None:
+        self.uid = uid
+        self.home = base / "home"
+        self.clone = self.home / "evict"
+        self.home.mkdir(parents=True)
+        os.chown(self.home, uid, -1)
+        origin = base / "origin"
+        tree.clone_to(base / "first", scratch=origin)
+        self.run("git", "clone", "--quiet", f"file://{base / 'first'}", str(self.clone), cwd=self.home)
+
+    def run(self, *command: str, cwd: Path | None = None, code: int | None = 0) -> str:
+        """Run a command as the account, with nothing of our environment but what reaches the package index."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name.startswith(("PIP_", "http", "HTTP", "SSL_", "NO_P"))
+        }
+        git = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+        path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        done = subprocess.run(
+            command,
+            cwd=cwd or self.clone,
+            env={**kept, **git, "HOME": str(self.home), "PATH": path},
+            user=self.uid,
+            group=self.uid,
+            extra_groups=[],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert code is None or done.returncode == code, f"{command} ended with {done.returncode}:\n{done.stdout}"
+        return done.stdout
+
+    def runs(self) -> list[Path]:
+        """The run folders of the clone, oldest first."""
+        return sorted((self.clone / "evict-runs").iterdir(), key=lambda path: path.stat().st_mtime)
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstAudit:
+    """The first ``make audit`` in a fresh clone.
+
+    Attributes:
+        by: who ran it.
+        out: what it printed.
+        seconds: how long it took, set-up included.
+    """
+
+    by: Newcomer
+    out: str
+    seconds: float
+
+
+@pytest.fixture(scope="module", params=[NOBODY, 0], ids=["ordinary-user", "root"])
+def first(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FirstAudit:
+    """A newcomer's first audit."""
+    base = tmp_path_factory.mktemp("newcomer")
+    # pytest's folders are closed to others; the account must get through to its home.
+    for folder in (base, *base.parents):
+        if len(folder.parts) > 2 and folder.stat().st_uid == os.geteuid():
+            folder.chmod(folder.stat().st_mode | 0o011)
+    someone = Newcomer(base, request.param)
+    started = time.monotonic()
+    out = someone.run("make", "audit")
+    return FirstAudit(by=someone, out=out, seconds=time.monotonic() - started)
+
+
+def test_first_audit_is_quick_and_leaves_the_clone_clean(first: FirstAudit) -> None:
+    print(f"cold: {first.seconds:.1f} s")
+    assert first.seconds < COLD_SECONDS
+    assert first.by.run("git", "status", "--short") == ""
+
+
+def test_first_audit_ends_with_the_row_the_totals_and_the_evidence(first: FirstAudit) -> None:
+    (run, *_) = first.by.runs()
+    (row,) = json.loads((run / "rows.json").read_text())["rows"]
+    assert row["host"] == "localhost"
+    assert row["verdict"] in {"absent", "present", "leftovers", "unknown"}
+    last = first.out[-3000:]
+    assert "localhost" in last
+    assert row["verdict"] in last
+    assert run.name in last
+    assert "exit code " in last.splitlines()[-1]
+    assert "Traceback" not in first.out
+
+
+def test_second_audit_is_at_once(first: FirstAudit) -> None:
+    started = time.monotonic()
+    first.by.run("make", "audit")
+    seconds = time.monotonic() - started
+    print(f"warm: {seconds:.1f} s")
+    assert seconds < WARM_SECONDS
+
+
+def test_what_an_ordinary_user_cannot_read_is_not_called_absent(first: FirstAudit) -> None:
+    (run, *_) = first.by.runs()
+    (row,) = json.loads((run / "rows.json").read_text())["rows"]
+    if first.by.uid == 0:
+        assert not any("become" in reason.lower() for reason in row["reasons"]), row
+    else:
+        assert row["verdict"] in {"unknown", "present"}, row
+        assert any("BECOME=1" in reason for reason in row["reasons"]), row
+
+
+def test_evidence_is_for_its_owner_only(first: FirstAudit) -> None:
+    for path in (first.by.clone / "evict-runs").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+        assert path.stat().st_uid == first.by.uid
+
+
+def test_pip_install_then_audit_from_an_empty_folder(first: FirstAudit) -> None:
+    """README: ``pip install .`` and ansible-playbook by the collection's name."""
+    if first.by.uid == 0:
+        venv, empty = first.by.home / "other", first.by.home / "empty"
+        empty.mkdir()
+        first.by.run("python3", "-m", "venv", str(venv))
+        first.by.run(str(venv / "bin" / "pip"), "install", "--quiet", ".")
+        assert first.by.run("git", "status", "--short") == ""
+        (empty / "hosts").write_text("localhost ansible_connection=local\n")
+        first.by.run(
+            str(venv / "bin" / "ansible-playbook"),
+            "evict.kaspersky.audit",
+            "-i",
+            "hosts",
+            "--check",
+            cwd=empty,
+            code=None,
+        )
+        (run,) = (empty / "evict-runs").iterdir()
+        (row,) = json.loads((run / "rows.json").read_text())["rows"]
+        assert row["observation_digest"]
