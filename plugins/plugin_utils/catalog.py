@@ -9,7 +9,7 @@ import typing as t
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import canonical, catalog_check, catalog_form, kinds, paths, signals, signals_posix
+from . import canonical, catalog_check, catalog_form, kinds, literals, paths, signals, signals_posix
 from .catalog_form import Mistake as Mistake
 from .signals import Confidence as Confidence
 from .signals import Danger, Platform, Signal
@@ -21,7 +21,7 @@ Rule = t.Literal["us_bis", "us_federal_bod1701", "us_far", "au_pspf_002_2025"]
 InScope = t.Literal["in", "out", "owner"]
 Strategy = t.Literal["package", "msi", "manual"]
 Guard = t.Literal["mail_path", "proxy_path", "server"]
-ResidueKind = t.Literal["path", "registry", "group", "user", "chain"]
+ResidueKind = t.Literal["path", "registry", "user_registry", "group", "user", "chain"]
 NeverKind = t.Literal["path", "registry", "name", "code"]
 
 LITERAL_KEYS: t.Final[Mapping[str, tuple[str, ...]]] = {
@@ -91,8 +91,8 @@ class Residue:
     """What a product may leave.
 
     Attributes:
-        kind: what `target` is: a path (last part may hold `*`), a registry key below HKLM, a group, a user, or a chain
-            of iptables and ip6tables as `table/chain`.
+        kind: what `target` is: a path (last part may hold `*`), a registry key below HKLM or below each user's hive, a
+            group, a user, or a chain of iptables and ip6tables as `table/chain`.
         target: its name.
         danger: `dangerous` when a driver, filter, hook or proxy line may be live.
         purge: may we remove it.
@@ -203,7 +203,11 @@ class Catalog:
             for signal in entry.signals:
                 for key, items in signal.literals().items():
                     found[key].update(items)
-        return {key: sorted(items) for key, items in found.items()}
+        if platform == "windows":
+            for key in ("uninstall", "services", "drivers", "processes"):
+                found[key] = set(literals.reduced(found[key]))
+        # A directory stands before those that hold it, so that the first one a process lies below is the closest.
+        return {key: sorted(items, reverse=key == "exe_dirs") for key, items in found.items()}
 
 
 def load(directory: Path = DIRECTORY) -> Catalog:
@@ -219,7 +223,7 @@ def load(directory: Path = DIRECTORY) -> Catalog:
         CatalogError: something is wrong in it; all mistakes of all files are listed.
     """
     products = directory / "products"
-    mistakes: list[Mistake] = []
+    patterns, mistakes = _patterns(directory)
     data: dict[str, t.Any] = {}
     files = sorted(products.glob("*/*"))
     if not files:
@@ -240,7 +244,8 @@ def load(directory: Path = DIRECTORY) -> Catalog:
             mistakes.append(Mistake(name, "", f"cannot be read: {exc.strerror}", "let the user who runs this read it"))
             continue
         content, mistake = catalog_form.parse(name, text)
-        found = [mistake] if mistake else catalog_check.check(name, (path.parent.name, path.stem), content)
+        found = [mistake] if mistake else catalog_form.expand(name, content, patterns)
+        found = found or catalog_check.check(name, (path.parent.name, path.stem), content)
         mistakes += found
         if not found:
             data[name] = content
@@ -250,6 +255,18 @@ def load(directory: Path = DIRECTORY) -> Catalog:
     entries = sorted((_entry(item) for item in data.values()), key=lambda entry: (entry.platform, entry.id))
     digest = canonical.digest(sorted(data.values(), key=lambda item: (item["platform"], item["id"])))
     return Catalog(entries=tuple(entries), digest=digest)
+
+
+def _patterns(directory: Path) -> tuple[dict[str, str], list[Mistake]]:
+    """The named pieces of expressions in `patterns.yml`; none where the catalog has no such file."""
+    path = directory / "patterns.yml"
+    if not path.exists():
+        return {}, []
+    content, mistake = catalog_form.parse(path.name, path.read_bytes())
+    if mistake:
+        return {}, [mistake]
+    mistakes = catalog_check.check_patterns(path.name, content)
+    return ({} if mistakes else {name: item["regex"] for name, item in content["patterns"].items()}), mistakes
 
 
 def _entry(data: Mapping[str, t.Any]) -> Entry:

@@ -211,6 +211,27 @@ def _residue(platform: str, data: Data) -> Iterator[_Found]:
             yield f"residue[{number}].path", f"{target!r} is not the vendor's alone", remedy
 
 
+def check_patterns(name: str, data: t.Any) -> list[Mistake]:
+    """All mistakes of patterns.yml: `patterns`, name -> `regex`, `confidence`, `source` and a free `note`."""
+    patterns = data.get("patterns") if isinstance(data, dict) else None
+    if not isinstance(patterns, dict):
+        return [Mistake(name, "", "it holds no `patterns`", "write `patterns:` with a name and its `regex` for each")]
+    found: list[Mistake] = []
+    for key, item in patterns.items():
+        place = f"patterns.{key}"
+        texts = item if isinstance(item, dict) else {}
+        missing = [k for k in ("regex", "confidence", "source") if not isinstance(texts.get(k), str)]
+        if missing or set(texts) - {"regex", "confidence", "source", "note"}:
+            remedy = "give it `regex`, `confidence`, `source`, all texts, and a `note` if you like; nothing else"
+            found.append(Mistake(name, place, "it has not the form of a pattern", remedy))
+        elif texts["confidence"] not in set(signals.Confidence):
+            remedy = f"use one of: {', '.join(signals.Confidence)}"
+            found.append(Mistake(name, f"{place}.confidence", f"{texts['confidence']!r} is no mark", remedy))
+        else:
+            found += [Mistake(name, *said) for said in _regex(f"{place}.regex", texts["regex"], filtered=False)]
+    return found
+
+
 def check_all(entries: Mapping[str, Data]) -> list[Mistake]:
     """Mistakes between entries that are right each for itself.
 
@@ -255,8 +276,13 @@ def _guarded(name: str, data: Data, guarded: list[tuple[str, Data]]) -> Iterator
             for guard, other in guarded:
                 if not item["purge"] or key not in item or key not in other:
                     continue
-                purged, kept = item[key].rstrip("*"), other[key].rstrip("*")
-                if below(kept, purged) or below(purged, kept):
+                purged, kept = item[key], other[key]
+                if (
+                    below(kept.rstrip("*"), purged)
+                    or below(purged.rstrip("*"), kept)
+                    or ("*" in purged and kept.lower().startswith(purged.partition("*")[0].lower()))
+                    or ("*" in kept and purged.lower().startswith(kept.partition("*")[0].lower()))
+                ):
                     problem = f"purging it would touch {other[key]!r}, which {guard} keeps"
                     remedy = "purge its other parts by name, or set `purge: false`"
                     yield Mistake(name, f"residue[{number}].{key}", problem, remedy)

@@ -14,6 +14,7 @@ installer writes the vendor's names with them; where a pattern holds one itself,
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import re
 import re._constants as _op  # type: ignore[import-untyped]
@@ -54,6 +55,7 @@ class _Part:
 _NOTHING: t.Final = _Part(None, None)
 
 
+@functools.cache
 def derive(pattern: str) -> frozenset[str]:
     """The best set of literals for a regular expression that is matched without regard to case.
 
@@ -74,7 +76,7 @@ def derive(pattern: str) -> frozenset[str]:
     shortest = min(part.need, key=lambda text: (len(text), text))
     if len(shortest) < MIN_LENGTH and not (part.exact and _anchored(list(parsed))):
         raise NoLiteral(f"a match may hold no more than {shortest!r}, which is shorter than {MIN_LENGTH} characters")
-    return _reduced(part.need)
+    return reduced(part.need)
 
 
 def _sequence(items: list[tuple[t.Any, t.Any]]) -> _Part:
@@ -181,8 +183,9 @@ def _best(candidates: list[Exact]) -> Exact | None:
     return max(candidates, key=lambda c: (min(map(len, c)), -len(c), sorted(c)), default=None)
 
 
-def _reduced(texts: Exact) -> frozenset[str]:
-    """Without members that hold another member: the shorter one finds them too."""
+def reduced(texts: Iterable[str]) -> frozenset[str]:
+    """The texts without members that hold another member: the shorter one finds them too."""
+    texts = frozenset(texts)
     return frozenset(x for x in texts if not any(y in x for y in texts if y != x))
 
 
