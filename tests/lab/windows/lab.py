@@ -13,6 +13,7 @@ Everything below needs root; `tests/lab/windows/wine` does the work.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import time
@@ -195,6 +196,10 @@ class WindowsLab:
     def __enter__(self) -> WindowsLab:
         kit()
         wine("up", timeout=1200)
+        for name in wine("hosts").split():  # left behind by a run that was killed
+            owner = re.match(r"lab(\d+)-", name)
+            if owner and not Path(f"/proc/{owner[1]}").exists():
+                wine("drop", name)
         return self
 
     def __exit__(
