@@ -70,8 +70,9 @@ class Environment:
 
     def install(self, what: Path, *options: str) -> None:
         """pip install, offline and without dependencies, even when the borrowed libraries hold a copy."""
-        pip = [self.python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps", "--no-index"]
-        self.run(*pip, "--no-build-isolation", "--ignore-installed", *options, what, cwd=self.home)
+        pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        offline = ["--no-deps", "--no-index", "--no-build-isolation", "--ignore-installed"]
+        self.run(*pip, *offline, *options, what, cwd=self.home)
 
 
 def make(folder: Path) -> Environment:
