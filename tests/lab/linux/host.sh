@@ -96,6 +96,14 @@ host_exec() { # NAME CMD...
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 TERM=dumb DEBIAN_FRONTEND=noninteractive "$@"
 }
 
+host_connect() { # IP PORT
+  local reader
+  exec 3<> "/dev/tcp/$1/$2"
+  cat <&3 & reader=$!
+  cat >&3 || :
+  kill "$reader" 2> /dev/null || :
+}
+
 host_wait() {
   local name ip i state
   for name; do

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit on real hosts: every state judged right, every transport right or honest, nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import playbooks
+
+from . import snapshot
+from .lab import DEAD, PASSWORD, Host, Lab
+from .states import DEB, RPM, STATES
+
+# Each state on one host of each family that it can be made on.
+CASES = [
+    (name, root)
+    for name, state in STATES.items()
+    for family in (DEB, RPM)
+    for root in [next((r for r in family if r in state.roots), None)]
+    if root
+]
+
+
+def row_of(host: str, run: playbooks.Run) -> dict[str, Any]:
+    assert "Traceback" not in run.out, run.out
+    return run.rows()[host]
+
+
+@pytest.fixture(scope="module")
+def stated(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[playbooks.Run]:
+    """All states at once, each on a host of its own, and one audit over all of them."""
+    hosts = {f"{name}-{root}": linux_lab.up(f"t{n}", root) for n, (name, root) in enumerate(CASES)}
+    linux_lab.wait(*hosts.values())
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(STATES[name].make, hosts[f"{name}-{root}"]) for name, root in CASES]
+        for future in made:
+            future.result()
+    where = tmp_path_factory.mktemp("states")
+    inventory = linux_lab.inventory(where / "hosts", {name: host.vars() for name, host in hosts.items()})
+    yield playbooks.run(where, inventory.read_text(), "--check", "--forks", "8")
+    for host in hosts.values():
+        host.down()
+
+
+@pytest.mark.parametrize(("name", "root"), CASES)
+def test_state(name: str, root: str, stated: playbooks.Run) -> None:
+    expected = STATES[name].expected
+    row = row_of(f"{name}-{root}", stated)
+    assert row["verdict"] == expected.verdict, row
+    assert {p["id"]: p["state"] for p in row["products"]} == dict(expected.products), row
+    assert set(row["unknown_probes"]) == set(expected.unknown), row
+    assert row["platform"] == "linux"
+
+
+def test_container_is_noted(stated: playbooks.Run) -> None:
+    row = row_of("in_container-deb12", stated)
+    assert any("container" in note for note in row["notes"]), row
+
+
+ABSENT = ("absent", "")
+# name -> options of the host, variables of the inventory, verdict, what the reason must say
+TRANSPORTS: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, str]]] = {
+    "root by key": ((), {"user": "root"}, ABSENT),
+    "sudo without password": ((), {"user": "nopass", "become": True}, ABSENT),
+    "sudo with password": ((), {"user": "withpass", "become": True}, ABSENT),
+    "banner": (("banner",), {"user": "nopass", "become": True}, ABSENT),
+    "profile that prints": ((), {"user": "noisy", "become": True}, ABSENT),
+    "requiretty": (("requiretty",), {"user": "nopass", "become": True}, ABSENT),
+    "requiretty and a password": (("requiretty",), {"user": "withpass", "become": True}, ABSENT),
+    "requiretty and noexec tmp": (("requiretty", "noexec-tmp"), {"user": "nopass", "become": True}, ABSENT),
+    "pipelining off": ((), {"user": "nopass", "become": True, "ansible_pipelining": "false"}, ABSENT),
+    "csh": ((), {"user": "cshuser", "become": True}, ABSENT),
+    "password": ((), {"user": "nopass", "password": PASSWORD, "become": True}, ABSENT),
+    "no privilege": ((), {"user": "plain"}, ("unknown", "become")),
+    "not in sudoers": ((), {"user": "plain", "become": True}, ("unknown", "privilege")),
+    "wrong sudo password": (
+        (),
+        {"user": "withpass", "become": True, "ansible_become_password": "wrong"},
+        ("unknown", "privilege"),
+    ),
+    "sudo password missing": (
+        (),
+        {"user": "withpass", "become": True, "ansible_become_password": ""},
+        ("unknown", "privilege"),
+    ),
+    "wrong password": ((), {"user": "nopass", "password": "wrong"}, ("unreachable", "login")),
+    "nobody there": ((), {"ansible_host": DEAD}, ("unreachable", "port")),
+    "no such name": ((), {"ansible_host": "nosuch.invalid", "proxy": False}, ("unreachable", "name")),
+    "refused port": ((), {"ansible_port": "2"}, ("unreachable", "")),
+    "like cmd.exe": (("like-cmd",), {"user": "root"}, ("unknown", "ansible_shell_type")),
+}
+
+
+@pytest.fixture(scope="module")
+def transported(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[playbooks.Run]:
+    """One host for each set of options, an inventory name for each transport, one audit."""
+    hosts: dict[tuple[str, ...], Host] = {}
+    for options, _, _ in TRANSPORTS.values():
+        if options not in hosts:
+            hosts[options] = linux_lab.up(f"w{len(hosts)}", "deb12", *options)
+    linux_lab.wait(*(host for options, host in hosts.items() if "like-cmd" not in options))
+    where = tmp_path_factory.mktemp("transports")
+    lines = {
+        name.replace(" ", "_"): hosts[options].vars(**variables) for name, (options, variables, _) in TRANSPORTS.items()
+    }
+    inventory = linux_lab.inventory(where / "hosts", lines)
+    yield playbooks.run(where, inventory.read_text(), "--check", "--forks", "6", "-vvv")
+    for host in hosts.values():
+        host.down()
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+def test_transport(name: str, transported: playbooks.Run) -> None:
+    verdict, words = TRANSPORTS[name][2]
+    row = row_of(name.replace(" ", "_"), transported)
+    assert row["verdict"] == verdict, row
+    assert any(words in reason for reason in row["reasons"]), row
+
+
+def test_no_password_in_output_or_evidence(transported: playbooks.Run) -> None:
+    assert PASSWORD not in transported.out
+    files = [p for p in transported.folder.rglob("*") if p.is_file()]
+    assert len(files) > len(TRANSPORTS)
+    assert not [p for p in files if PASSWORD.encode() in p.read_bytes()]
+
+
+@pytest.mark.parametrize("root", ["deb12", "rpm9"])
+def test_an_audit_changes_nothing(root: str, linux_lab: Lab, shared_hosts: dict[str, Host], tmp_path: Path) -> None:
+    """Full-tree snapshots and kernel modules, around a run in check mode and one without."""
+    host = shared_hosts[root]
+    STATES["clean"].make(host)
+    inventory = linux_lab.inventory(tmp_path / "hosts", {root: host.vars(user="withpass", become=True)}).read_text()
+    before = host.snapshot()
+    assert len(before) > 5_000
+    for mode in (["--check"], []):
+        where = tmp_path / ("check" if mode else "real")
+        where.mkdir()
+        assert row_of(root, playbooks.run(where, inventory, *mode))["verdict"] == "absent"
+        after = host.snapshot()
+        assert snapshot.not_allowed(snapshot.diff(before, after)) == []
