@@ -249,7 +249,7 @@ def load(directory: Path = DIRECTORY) -> Catalog:
         mistakes += found
         if not found:
             data[name] = content
-    mistakes += catalog_check.check_all(data)
+    mistakes += catalog_check.check_all(data, [path.relative_to(directory).as_posix() for path in files])
     if mistakes:
         raise CatalogError(mistakes)
     entries = sorted((_entry(item) for item in data.values()), key=lambda entry: (entry.platform, entry.id))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from . import catalog_form, kinds, literals, paths, signals
 from .catalog_form import Data, Mistake
@@ -232,11 +232,12 @@ def check_patterns(name: str, data: t.Any) -> list[Mistake]:
     return found
 
 
-def check_all(entries: Mapping[str, Data]) -> list[Mistake]:
+def check_all(entries: Mapping[str, Data], files: Collection[str]) -> list[Mistake]:
     """Mistakes between entries that are right each for itself.
 
     Args:
         entries: file name -> data.
+        files: the names of all files, those of broken entries included.
     """
     found: list[Mistake] = []
     ids = {(data["platform"], data["id"]): data for data in entries.values()}
@@ -246,6 +247,8 @@ def check_all(entries: Mapping[str, Data]) -> list[Mistake]:
         platform = data["platform"]
         for other in data["removal"].get("companions", ()):
             partner = ids.get((platform, other))
+            if partner is None and f"products/{platform}/{other}.yml" in files:
+                continue  # it has mistakes of its own, which are named
             if partner is None or other == data["id"]:
                 problem = f"{other!r} is no other entry of {platform}"
                 remedy = f"write products/{platform}/{other}.yml, or remove it here"

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import itertools
 import re
-import re._constants as _op  # type: ignore[import-untyped]
-import re._parser as _parser  # type: ignore[import-untyped]
 import typing as t
 from collections.abc import Iterable
+
+# By name, since type stubs know nothing of them.
+_op: t.Final[t.Any] = importlib.import_module("re._constants")
+_parser: t.Final[t.Any] = importlib.import_module("re._parser")
 
 MIN_LENGTH: t.Final = 3  # shorter literals let half of a host's names through
 MAX_MEMBERS: t.Final = 256  # exact alternatives that are worth carrying
