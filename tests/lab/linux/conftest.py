@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +17,21 @@ Fresh = Callable[[str], Host]
 @pytest.fixture(scope="session")
 def linux_lab() -> Iterator[Lab]:
     """The lab; what is missing for it is an error here, never a skip."""
-    lab = Lab("pytest")
-    lab.stop()  # what a killed session left
+    _clear_killed_sessions()
+    lab = Lab(f"test-{os.getpid()}")
     try:
         yield lab.start()
     finally:
         lab.stop()
     assert lab.residue() == []
+
+
+def _clear_killed_sessions() -> None:
+    """Stop the labs of sessions that died without a word; other sessions may be running beside us."""
+    for place in Lab("test").state.glob("test-*"):
+        pid = place.name.removeprefix("test-")
+        if not Path("/proc", pid).exists():
+            Lab(place.name).stop()
 
 
 @pytest.fixture(scope="session")

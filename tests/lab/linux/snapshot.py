@@ -33,7 +33,7 @@ def take(root: Path) -> dict[str, str]:
     ``kernel-module:NAME``. A file that we may not read is an error of the test bed and raises.
     """
     base = os.fspath(root).rstrip("/")
-    found = {"/": _describe(base + "/")}
+    found: dict[str, str] = {}
     for start in ("", *LOOKED_AT):
         _walk(base, start, found)
     for line in Path("/proc/modules").read_text().splitlines() if Path("/proc/modules").exists() else ():
@@ -45,8 +45,9 @@ def _walk(base: str, start: str, found: dict[str, str]) -> None:
     pending = [start]
     while pending:
         inner = pending.pop()
-        if not os.path.isdir(base + inner):
+        if not os.path.isdir(base + inner + "/"):
             continue
+        found[inner or "/"] = _describe(base + inner + "/")
         with os.scandir(base + inner + "/") as entries:
             names = [entry.name for entry in entries]
         for name in names:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Named states a Linux host can be in, what an audit has to say of each, and how to show by other means that it is in it.
+"""Named states a Linux host can be in, what an audit has to say of each, and how to show by other means that it is.
 
 state = STATES["rc"]
 state.make(host)                      # the host must be fresh
@@ -57,9 +57,8 @@ class State:
             raise ValueError(f"this state can be made on {self.roots}, not on {host.root}")
         packages = host.give(*self.install)
         install = "dpkg -i" if host.family == "deb" else "rpm -i"
-        host.run(
-            f"PACKAGES='{packages}'; INSTALL='{install}'; mkdir -p /etc/fake-kaspersky\n{self.script}\nrm -rf /srv/packages"
-        )
+        settings = f"PACKAGES='{packages}'; INSTALL='{install}'; mkdir -p /etc/fake-kaspersky"
+        host.run(f"{settings}\n{self.script}\nrm -rf /srv/packages")
 
 
 def present(products: Mapping[str, str], *unknown: str) -> Expected:
@@ -126,7 +125,7 @@ STATES: Mapping[str, State] = {
         expected=present({"kesl": "installed"}),
     ),
     "masked": State(
-        why="stopped and masked with the launcher's unit moved away",
+        why="stopped and masked",
         roots=DEB,
         install=("klnagent64",),
         script=f"{INSTALL}; systemctl disable --now klnagent64; systemctl mask klnagent64",
@@ -166,19 +165,19 @@ STATES: Mapping[str, State] = {
         expected=present({"kesl": "broken"}),
     ),
     "removal_failed": State(
-        why="its prerm failed: dpkg keeps it as installed, and it runs",
+        why="its prerm failed during a purge: it stays installed (pi) and runs",
         roots=DEB,
         install=("kesl",),
         script=f"{INSTALL}; touch /etc/fake-kaspersky/prerm-fail; if dpkg -P kesl; then exit 9; fi",
-        checks=("dpkg -l kesl | grep ^ii", KESL_RUNS),
+        checks=("dpkg -l kesl | grep ^pi", KESL_RUNS),
         expected=present({"kesl": "running"}),
     ),
     "reinstall_required": State(
         why="dpkg was killed while it unpacked (iHR)",
         roots=DEB,
         install=("klnagent64",),
-        script="dpkg --unpack $PACKAGES; "
-        "sed -i '/^Package: klnagent64$/,/^$/s/^Status: .*/Status: install reinstreq half-installed/' /var/lib/dpkg/status",
+        script="dpkg --unpack $PACKAGES; sed -i '/^Package: klnagent64$/,/^$/"
+        "s/^Status: .*/Status: install reinstreq half-installed/' /var/lib/dpkg/status",
         checks=("dpkg -l klnagent64 | grep ^iHR",),
         expected=present({"klnagent64": "broken"}),
     ),
@@ -194,7 +193,8 @@ STATES: Mapping[str, State] = {
         why="the package is gone; unit, folders, groups and a dangling link are left, no program",
         roots=DEB,
         install=("kesl",),
-        script=f"{INSTALL}; cp /etc/systemd/system/kesl.service /root/; dpkg -P kesl; mv /root/kesl.service /etc/systemd/system/\n"
+        script=f"{INSTALL}; cp /etc/systemd/system/kesl.service /root/; dpkg -P kesl\n"
+        "mv /root/kesl.service /etc/systemd/system/\n"
         "mkdir -p /opt/kaspersky/kesl/doc /var/opt/kaspersky/kesl/common; groupadd --system kesladmin\n"
         "ln -s /opt/kaspersky/kesl/bin/kesl-control /usr/bin/kesl-control; systemctl daemon-reload",
         checks=(NO_PACKAGE, "systemctl cat kesl.service", "test ! -e /opt/kaspersky/kesl/libexec/kesl", NOTHING_RUNS),
@@ -250,8 +250,8 @@ STATES: Mapping[str, State] = {
         why="everything was deleted, and the process runs on",
         roots=DEB,
         install=("kesl",),
-        script=f"{UNPACK_BY_HAND}{START_BY_HAND}; rm -rf /opt/kaspersky /var/opt/kaspersky /etc/systemd/system/kesl.service "
-        "/etc/init.d/kesl /usr/bin/kesl-control; rm -f /run/bl4control /run/wdserver.pid",
+        script=f"{UNPACK_BY_HAND}{START_BY_HAND}; rm -rf /opt/kaspersky /var/opt/kaspersky\n"
+        "rm /etc/systemd/system/kesl.service /etc/init.d/kesl /usr/bin/kesl-control /run/bl4control /run/wdserver.pid",
         checks=(
             "readlink /proc/*/exe | grep -x '/opt/kaspersky/kesl/libexec/kesl (deleted)'",
             "test ! -e /opt/kaspersky",
@@ -262,8 +262,8 @@ STATES: Mapping[str, State] = {
         why="/opt/kaspersky is a link to another mount, so the process shows another path",
         roots=(*DEB, *RPM),
         install=("kesl",),
-        script="mkdir /srv/big; mount -t tmpfs big /srv/big; mkdir /srv/big/kaspersky; ln -s /srv/big/kaspersky /opt/kaspersky\n"
-        + INSTALL,
+        script="mkdir /srv/big; mount -t tmpfs big /srv/big; mkdir /srv/big/kaspersky\n"
+        "ln -s /srv/big/kaspersky /opt/kaspersky\n" + INSTALL,
         checks=("systemctl is-active kesl", "readlink /proc/*/exe | grep -x /srv/big/kaspersky/kesl/libexec/kesl"),
         expected=present({"kesl": "running"}),
     ),
@@ -271,14 +271,14 @@ STATES: Mapping[str, State] = {
         why="a container on the host runs the product; the host itself has nothing",
         roots=(*DEB, *RPM),
         install=("kesl",),
-        # A root of its own on a mount that only the container sees, so that the process shows the very path of a product.
+        # A root of its own on a mount that only the container sees: the process shows the very path of a product.
         script="""mkdir /srv/build; cd /srv/build
 if command -v dpkg-deb; then dpkg-deb -x $PACKAGES .; else rpm2archive - < $PACKAGES | tar xz; fi
 cp var/opt/kaspersky/kesl/install_*/opt/kaspersky/kesl/libexec/kesl /srv/program; cd /; rm -rf /srv/build
 unshare --mount --propagation private sh -ec '
-  mount -t tmpfs container /mnt; mkdir -p /mnt/opt/kaspersky/kesl/libexec /mnt/dev; touch /mnt/dev/null
-  cp /srv/program /mnt/opt/kaspersky/kesl/libexec/kesl; mount --bind /dev/null /mnt/dev/null
-  exec chroot /mnt /opt/kaspersky/kesl/libexec/kesl'
+  mount -t tmpfs container /mnt; cd /mnt; mkdir -p opt/kaspersky/kesl/libexec dev old; touch dev/null
+  mount --bind /dev/null dev/null; cp /srv/program opt/kaspersky/kesl/libexec/kesl
+  pivot_root . old; cd /; exec /opt/kaspersky/kesl/libexec/kesl'
 rm /srv/program""",
         checks=("readlink /proc/*/exe | grep -x /opt/kaspersky/kesl/libexec/kesl", "test ! -e /opt/kaspersky"),
         expected=ABSENT,
@@ -287,8 +287,9 @@ rm /srv/program""",
         why="a process below a changed root on the host's own file system",
         roots=DEB,
         install=("kesl",),
-        script="""mkdir -p /srv/jail/dev; dpkg-deb -x $PACKAGES /srv/jail; touch /srv/jail/dev/null; mount --bind /dev/null /srv/jail/dev/null
-mkdir -p /srv/jail/opt; mv /srv/jail/var/opt/kaspersky/kesl/install_*/opt/kaspersky /srv/jail/opt/
+        script="""mkdir -p /srv/jail/dev; dpkg-deb -x $PACKAGES /srv/jail
+touch /srv/jail/dev/null; mount --bind /dev/null /srv/jail/dev/null; mkdir -p /srv/jail/opt
+mv /srv/jail/var/opt/kaspersky/kesl/install_*/opt/kaspersky /srv/jail/opt/
 chroot /srv/jail /opt/kaspersky/kesl/libexec/kesl""",
         checks=("readlink /proc/*/exe | grep -x /srv/jail/opt/kaspersky/kesl/libexec/kesl", "test ! -e /opt/kaspersky"),
         expected=ABSENT,
