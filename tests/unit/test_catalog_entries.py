@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import typing as t
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog as catalogs
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import kinds, literals, observation, paths
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog_form, kinds, literals, observation, paths
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, Entry
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.signals import Signal
 from tests import tree
@@ -217,3 +218,12 @@ def test_hostile_values_take_no_time(entry: Entry) -> None:
             signal.accepts(dict.fromkeys(fields, value))
             signal.accepts({**dict.fromkeys(fields, value), "path": getattr(signal, "path", ""), "publisher": ""})
     assert time.process_time() - started < 2
+
+
+def test_the_readme_has_the_marks_and_the_keys() -> None:
+    text = (tree.ROOT / "catalog" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| .* \| (\d+) \|$", text, re.MULTILINE)
+    found = {mark: int(weight) for marks, weight in rows for mark in re.findall(r"\w+", marks)}
+    assert found == {mark.value: mark.weight for mark in catalogs.Confidence}
+    schema = json.loads(catalog_form.SCHEMA.read_text(encoding="utf-8"))
+    assert [key for key in schema["properties"] if f"`{key}`" not in text] == []
