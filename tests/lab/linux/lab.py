@@ -306,4 +306,6 @@ def _cache() -> Path:
 
 def _quoted(value: str) -> str:
     """For an INI inventory, which splits as a shell does."""
-    return value if value and all(c.isalnum() or c in "._-/:@" for c in value) else shlex.quote(value)
+    if value and all(c.isalnum() or c in "._-/:@" for c in value):
+        return value
+    return shlex.quote(value) if any(c in value for c in '"\\') else f'"{value}"'

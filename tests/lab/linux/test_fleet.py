@@ -126,17 +126,8 @@ def test_ansible_reaches_hosts_from_outside_the_lab(
         "pass": shared_hosts[root].vars(user="withpass", become=True),
     }
     inventory = linux_lab.inventory(tmp_path / "inventory", hosts)
-    command = [
-        str(Path(sys.executable).with_name("ansible")),
-        "all",
-        "-i",
-        str(inventory),
-        "-m",
-        "ansible.builtin.raw",
-        "-a",
-        "id -u",
-        "-o",
-    ]
+    ansible = str(Path(sys.executable).with_name("ansible"))
+    command = [ansible, "all", "-i", str(inventory), "-o", "-m", "ansible.builtin.raw", "-a", "echo uid=$(id -u)"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(line.split()[0] for line in done.stdout.splitlines() if "uid=0" in line) == ["key", "pass"]
