@@ -101,6 +101,9 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
         reason = f"the catalog knows no product for the platform {observation.platform!r}: inspect this host by hand"
         return Assessment(Verdict.UNKNOWN, (), {"host": reason}, (reason,), ())
     found, notes = _find(observation, entries)
+    if any(found.get(e.id) for e in entries if not e.generic):
+        for entry in (e for e in entries if e.generic):
+            found[entry.id] = [f for f in found.get(entry.id, []) if not _shared(f)]
     products = [p for entry in entries if (p := _product(entry, found.get(entry.id, []), observation)) is not None]
     products.sort(key=lambda p: (not p.works, p.entry.generic, p.entry.id))
     for product in products:
@@ -184,6 +187,11 @@ def _covered(signal: object, record: Record, named: Sequence[Entry]) -> bool:
             if isinstance(other, LinuxProcessSignal) and any(paths.posix_below(b, child) for b in other.below):
                 return True
     return False
+
+
+def _shared(finding: Finding) -> bool:
+    """A folder or key of the vendor that all products share: while a named one is there, it tells nothing of its own."""
+    return finding.weight is Weight.RESIDUE and not finding.dangerous and finding.signal.kind in ("path", "registry")
 
 
 _ORDER: t.Final = {

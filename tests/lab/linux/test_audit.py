@@ -88,8 +88,9 @@ TRANSPORTS: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, str]]] =
         {"user": "withpass", "become": True, "ansible_become_password": ""},
         ("unknown", "privilege"),
     ),
-    "wrong password": ((), {"user": "nopass", "password": "wrong"}, ("unreachable", "login")),
-    "nobody there": ((), {"ansible_host": DEAD}, ("unreachable", "port")),
+    # A user of its own: ssh would else go through the connection that another name of the same host has open.
+    "wrong password": ((), {"user": "fishuser", "password": "wrong"}, ("unreachable", "login")),
+    "nobody there": ((), {"ansible_host": DEAD}, ("unreachable", "connection")),
     "no such name": ((), {"ansible_host": "nosuch.invalid", "proxy": False}, ("unreachable", "name")),
     "refused port": ((), {"ansible_port": "2"}, ("unreachable", "")),
     "like cmd.exe": (("like-cmd",), {"user": "root"}, ("unknown", "ansible_shell_type")),
