@@ -104,9 +104,11 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveNativ
             }
         }
 
-        // \Device\HarddiskVolume3\x -> C:\x; any other path as it is.
+        // \??\C:\x and \Device\HarddiskVolume3\x -> C:\x; any other path as it is.
         public static string ToDosPath(string path)
         {
+            if (path.StartsWith("\\??\\", StringComparison.Ordinal))
+                return path.Substring(4);
             if (!path.StartsWith("\\Device\\", StringComparison.OrdinalIgnoreCase))
                 return path;
             for (char letter = 'A'; letter <= 'Z'; letter++)

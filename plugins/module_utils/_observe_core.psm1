@@ -12,6 +12,8 @@ $script:MaxText = 1024
 $script:MaxRecords = 2000
 # So many problems (keys, profiles) stand in a reason by name; the rest is counted.
 $script:MaxProblems = 12
+# A high surrogate without its low one, or the other way round.
+$script:HalfPair = '[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]'
 
 Function ConvertTo-ObserveText {
     <#
@@ -43,7 +45,7 @@ Function ConvertTo-ObserveText {
         $text = $text.Substring(0, $length)
     }
     # Half a surrogate pair has no UTF-8 form and would break the JSON of the whole answer.
-    [regex]::Replace($text, '[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]', [string][char]0xFFFD)
+    [regex]::Replace($text, $script:HalfPair, [string][char]0xFFFD)
 }
 
 Function Get-ObserveReason {

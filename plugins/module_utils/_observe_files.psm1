@@ -13,6 +13,8 @@ $ErrorActionPreference = 'Stop'
 
 # A command line may be made of blanks; a path with more of them than this is none.
 $script:MaxWords = 40
+# \??\ and \\?\ and \DosDevices\
+$script:KernelPrefix = '(\\\?\?\\|\\\\\?\\|\\DosDevices\\)'
 
 Function Get-ObserveFolder {
     <#
@@ -24,6 +26,12 @@ Function Get-ObserveFolder {
     param ()
 
     $root = [System.Environment]::GetEnvironmentVariable('SystemRoot')
+    if (-not $root) {
+        $root = [System.Environment]::GetFolderPath([System.Environment+SpecialFolder]::Windows)
+    }
+    if (-not $root) {
+        throw 'the folder of Windows itself is not known'
+    }
     $folder = @{
         systemroot = $root
         windir = $root
@@ -100,6 +108,17 @@ Function Expand-ObservePath {
     $text
 }
 
+Function Test-ObserveRedirection {
+    <#
+    .SYNOPSIS
+    Does Windows show this process other system folders than the real ones?
+    #>
+    [OutputType([bool])]
+    param ()
+
+    [System.Environment]::Is64BitOperatingSystem -and -not [System.Environment]::Is64BitProcess
+}
+
 Function Get-ObserveAccessPath {
     <#
     .SYNOPSIS
@@ -109,11 +128,12 @@ Function Get-ObserveAccessPath {
     param (
         [string]$Path,
         [hashtable]$Folder,
-        [bool]$Redirected = ([System.Environment]::Is64BitOperatingSystem -and -not [System.Environment]::Is64BitProcess)
+        [bool]$Redirected = (Test-ObserveRedirection)
     )
 
     $system = '{0}\System32' -f $Folder.systemroot
-    if ($Redirected -and ($Path -eq $system -or $Path.StartsWith("$system\", [System.StringComparison]::OrdinalIgnoreCase))) {
+    $below = $Path.StartsWith("$system\", [System.StringComparison]::OrdinalIgnoreCase)
+    if ($Redirected -and ($below -or $Path -eq $system)) {
         return '{0}\Sysnative{1}' -f $Folder.systemroot, $Path.Substring($system.Length)
     }
     $Path
@@ -225,7 +245,7 @@ Function Resolve-ObserveImage {
         $text = ($text.Substring(1) -split '"', 2)[0]
     }
     # \??\C:\x and \\?\C:\x are C:\x to everybody else; \\?\UNC\server\x is \\server\x.
-    $text = $text -replace '^(\\\?\?\\|\\\\\?\\|\\DosDevices\\)UNC\\', '\\' -replace '^(\\\?\?\\|\\\\\?\\|\\DosDevices\\)(?=[A-Za-z]:)', ''
+    $text = $text -replace "^${script:KernelPrefix}UNC\\", '\\' -replace "^${script:KernelPrefix}(?=[A-Za-z]:)", ''
     if ($text -match '^\\SystemRoot(\\|$)') {
         $text = '{0}{1}' -f $Folder.systemroot, $text.Substring(11)
     }
@@ -302,7 +322,8 @@ Function Read-ObservePath {
                 $candidates = @(Get-ObserveEntry -Parent $parent -Pattern $leaf -Folder $Folder)
             }
             catch {
-                Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $path, (Get-ObserveReason -Exception $_.Exception))
+                $why = Get-ObserveReason -Exception $_.Exception
+                Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $path, $why)
                 continue
             }
         }
@@ -352,4 +373,5 @@ Export-ModuleMember -Function @(
     'Read-ObservePath'
     'Resolve-ObserveImage'
     'Test-ObserveFile'
+    'Test-ObserveRedirection'
 )

@@ -66,7 +66,13 @@ Function Read-ObserveHost {
 
     $sources = @{
         'SOFTWARE\Microsoft\Windows NT\CurrentVersion' = @(
-            'ProductName', 'InstallationType', 'CurrentMajorVersionNumber', 'CurrentMinorVersionNumber', 'CurrentVersion', 'CurrentBuild', 'UBR'
+            'ProductName'
+            'InstallationType'
+            'CurrentMajorVersionNumber'
+            'CurrentMinorVersionNumber'
+            'CurrentVersion'
+            'CurrentBuild'
+            'UBR'
         )
         'SYSTEM\CurrentControlSet\Control\ProductOptions' = @('ProductType')
         'SYSTEM\CurrentControlSet\Control\Session Manager\Environment' = @('PROCESSOR_ARCHITECTURE')
@@ -85,7 +91,8 @@ Function Read-ObserveHost {
             }
         }
         catch {
-            Add-ObserveProblem -Probe $Probe -Problem ('HKLM\{0}: {1}' -f $path, (Get-ObserveReason -Exception $_.Exception))
+            $why = Get-ObserveReason -Exception $_.Exception
+            Add-ObserveProblem -Probe $Probe -Problem ('HKLM\{0}: {1}' -f $path, $why)
         }
     }
 
@@ -128,7 +135,7 @@ Function Read-ObserveHost {
     }
 
     if (-not $value.MachineGuid) {
-        Add-ObserveProblem -Probe $Probe -Problem 'HKLM\SOFTWARE\Microsoft\Cryptography has no MachineGuid: this machine has no id'
+        Add-ObserveProblem -Probe $Probe -Problem 'no MachineGuid in HKLM\SOFTWARE\Microsoft\Cryptography'
     }
     $identity = Get-ObserveIdentity
     Add-ObserveRecord -Probe $Probe -Record @{

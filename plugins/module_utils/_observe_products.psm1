@@ -13,6 +13,15 @@ $ErrorActionPreference = 'Stop'
 
 $script:MaxDepth = 5
 $script:UninstallKey = 'Microsoft\Windows\CurrentVersion\Uninstall'
+$script:UninstallValues = @(
+    'DisplayName'
+    'Publisher'
+    'DisplayVersion'
+    'InstallLocation'
+    'UninstallString'
+    'QuietUninstallString'
+    'SystemComponent'
+)
 $script:ProfileListKey = 'SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList'
 # The two places of one hive: HKEY_USERS has no views of its own, 32-bit programs write below Wow6432Node there.
 $script:UserSoftware = @(
@@ -23,9 +32,8 @@ $script:UserSoftware = @(
 $script:ReadUninstallEntry = {
     param ($Probe, $Key, $Label, $Context)
 
-    $names = @('DisplayName', 'Publisher', 'DisplayVersion', 'InstallLocation', 'UninstallString', 'QuietUninstallString', 'SystemComponent')
     $value = @{}
-    foreach ($name in $names) {
+    foreach ($name in $script:UninstallValues) {
         try {
             # Matched before it is cut to its longest length.
             $raw = Get-ObserveValue -Key $Key -Name $name
@@ -33,7 +41,8 @@ $script:ReadUninstallEntry = {
         }
         catch {
             $value[$name] = ''
-            Add-ObserveProblem -Probe $Probe -Problem ('{0}\{1}: {2}' -f $Label, $name, (Get-ObserveReason -Exception $_.Exception))
+            $why = Get-ObserveReason -Exception $_.Exception
+            Add-ObserveProblem -Probe $Probe -Problem ('{0}\{1}: {2}' -f $Label, $name, $why)
         }
     }
     $texts = @(
@@ -155,7 +164,13 @@ Function Read-ObserveTree {
             Name = "$Path$tail"
             Label = "$Label$tail"
             Script = $script:ReadKey
-            Context = @{ template = $Template; relative = $item.relative; depth = $item.depth; values = $ValueName; queue = $queue }
+            Context = @{
+                template = $Template
+                relative = $item.relative
+                depth = $item.depth
+                values = $ValueName
+                queue = $queue
+            }
             Listed = [bool]$item.relative
         }
         Use-ObserveSubKey @arguments

@@ -49,7 +49,12 @@ Function Get-ObserveValue {
         [string]$Name
     )
 
-    $Key.GetValue($Name, $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
+    $value = $Key.GetValue($Name, $null, [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
+    if ($value -is [array]) {
+        # REG_BINARY and REG_MULTI_SZ: as they are, or the pipeline would make other types of them.
+        return , $value
+    }
+    $value
 }
 
 Function Get-ObserveMachineValue {

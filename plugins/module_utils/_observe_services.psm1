@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 # Private to this collection; may change without notice.
-# Services, drivers and processes for win_observe. The registry says what is registered, the service manager only what runs.
+# Services, drivers and processes for win_observe. The registry says what is registered, the service manager what runs.
 
 #AnsibleRequires -CSharpUtil ..module_utils._ObserveNative
 #AnsibleRequires -PowerShell ..module_utils._observe_core
@@ -40,13 +40,22 @@ $script:StateNames = @{
     Paused = 'paused'
 }
 # Kernel processes without a program file.
-$script:NoImage = @('Idle', 'System', 'Registry', 'Secure System', 'Memory Compression', 'MemCompression', 'vmmem', 'vmmemWSL')
+$script:NoImage = @(
+    'Idle'
+    'System'
+    'Registry'
+    'Secure System'
+    'Memory Compression'
+    'MemCompression'
+    'vmmem'
+    'vmmemWSL'
+)
 
 Function Get-ObserveServiceState {
     <#
     .SYNOPSIS
-    What the service manager says runs: lower-case name -> state; $null when it does not answer. A state is not needed to
-    tell that something is there, so a silent service manager is no failure.
+    What the service manager says runs: lower-case name -> state; $null when it does not answer. A state is not needed
+    to tell that something is there, so a silent service manager is no failure.
     #>
     param ([switch]$Driver)
 
@@ -64,12 +73,17 @@ Function Get-ObserveServiceState {
     }
     $states = @{}
     foreach ($controller in $controllers) {
+        $name = $controller.ServiceName.ToLowerInvariant()
+        $states[$name] = 'unknown'
         try {
             $word = [string]$controller.Status
-            $states[$controller.ServiceName.ToLowerInvariant()] = if ($script:StateNames.ContainsKey($word)) { $script:StateNames[$word] } else { 'unknown' }
+            if ($script:StateNames.ContainsKey($word)) {
+                $states[$name] = $script:StateNames[$word]
+            }
         }
         catch {
-            $states[$controller.ServiceName.ToLowerInvariant()] = 'unknown'
+            # It went away between the listing and the question.
+            continue
         }
         finally {
             $controller.Dispose()
@@ -105,7 +119,15 @@ $script:ReadService = {
         $name = ConvertTo-ObserveText -Value (Get-ObserveValue -Key $Key -Name 'ServiceDll')
         $hosted.dll = $name
         if (-not $name) {
-            Use-ObserveSubKey -Probe $Probe -Key $Key -Name 'Parameters' -Label "$Label\Parameters" -Script $script:ReadServiceDll -Context $hosted
+            $arguments = @{
+                Probe = $Probe
+                Key = $Key
+                Name = 'Parameters'
+                Label = "$Label\Parameters"
+                Script = $script:ReadServiceDll
+                Context = $hosted
+            }
+            Use-ObserveSubKey @arguments
         }
     }
     if (-not (Test-ObserveFilter -Filter $Context.filter -Text @($Context.name, $display, $image, $hosted.dll))) {
@@ -130,6 +152,10 @@ $script:ReadService = {
         $path = '{0}\System32\drivers\{1}.sys' -f $Context.folder.systemroot, $Context.name
     }
     $start = Get-ObserveValue -Key $Key -Name 'Start'
+    $startName = ''
+    if ($start -is [int] -and $script:StartNames.ContainsKey($start)) {
+        $startName = $script:StartNames[$start]
+    }
     $typeName = ''
     foreach ($bit in @($script:TypeNames.Keys | Sort-Object)) {
         if (($bits -band $bit) -ne 0) {
@@ -149,7 +175,7 @@ $script:ReadService = {
         image = $image
         path = $path
         file_exists = Test-ObserveFile -Path $path -Folder $Context.folder
-        start = if ($start -is [int] -and $script:StartNames.ContainsKey($start)) { $script:StartNames[$start] } else { '' }
+        start = $startName
         state = $state
     }
 }
@@ -160,7 +186,15 @@ $script:ReadServiceList = {
     foreach ($name in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
         $one = $Context.Clone()
         $one.name = $name
-        Use-ObserveSubKey -Probe $Probe -Key $Key -Name $name -Label "$Label\$name" -Script $script:ReadService -Context $one -Listed
+        $arguments = @{
+            Probe = $Probe
+            Key = $Key
+            Name = $name
+            Label = "$Label\$name"
+            Script = $script:ReadService
+            Context = $one
+        }
+        Use-ObserveSubKey @arguments -Listed
     }
 }
 
@@ -188,8 +222,16 @@ Function Read-ObserveService {
     }
     $base = Open-ObserveBaseKey -Hive LocalMachine -View 64
     try {
-        $label = "HKLM\$script:ServicesKey"
-        Use-ObserveSubKey -Probe $Probe -Key $base -Name $script:ServicesKey -Label $label -Script $script:ReadServiceList -Context $context -Listed
+        $arguments = @{
+            Probe = $Probe
+            Key = $base
+            Name = $script:ServicesKey
+            Label = "HKLM\$script:ServicesKey"
+            Script = $script:ReadServiceList
+            Context = $context
+        }
+        # Every Windows has this key, so its absence is no answer.
+        Use-ObserveSubKey @arguments -Listed
     }
     finally {
         $base.Dispose()

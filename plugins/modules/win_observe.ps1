@@ -90,7 +90,6 @@ $invariant = [System.Globalization.CultureInfo]::InvariantCulture
 [System.Threading.Thread]::CurrentThread.CurrentCulture = $invariant
 [System.Threading.Thread]::CurrentThread.CurrentUICulture = $invariant
 
-$folder = @{ systemroot = [System.Environment]::GetEnvironmentVariable('SystemRoot') }
 $elevated = 'unknown'
 $codes = @($literals.uninstall) + @($literals.product_codes)
 
@@ -101,17 +100,17 @@ if ($probes['host'].records.Count -gt 0) {
     $hostRecord = $probes['host'].records[0]
     $elevated = $hostRecord['elevated']
 }
-try {
-    $folder = Get-ObserveFolder
-}
-catch {
-    $module.Warn("the folders of this Windows are not known: $(Get-ObserveReason -Exception $_.Exception)")
-}
 $scripts = @{
     'uninstall.machine' = { param ($probe) Read-ObserveUninstall -Probe $probe -Literal $codes }
     'uninstall.users' = { param ($probe) Read-ObserveUserHive -Probe $probe -Literal $codes }
-    'services' = { param ($probe) Read-ObserveService -Probe $probe -Folder $folder -Literal $literals.services }
-    'drivers' = { param ($probe) Read-ObserveService -Probe $probe -Folder $folder -Literal $literals.drivers -Driver }
+    'services' = {
+        param ($probe)
+        Read-ObserveService -Probe $probe -Folder (Get-ObserveFolder) -Literal $literals.services
+    }
+    'drivers' = {
+        param ($probe)
+        Read-ObserveService -Probe $probe -Folder (Get-ObserveFolder) -Literal $literals.drivers -Driver
+    }
     'registry.machine' = {
         param ($probe)
         Read-ObserveMachineTree -Probe $probe -Root $literals.registry_roots -ValueName $literals.registry_values
@@ -121,7 +120,7 @@ $scripts = @{
         Read-ObserveUserHive -Probe $probe -Root $literals.user_registry_roots -ValueName $literals.registry_values
     }
     'processes' = { param ($probe) Read-ObserveProcess -Probe $probe -Literal $literals.processes -Elevated $elevated }
-    'paths' = { param ($probe) Read-ObservePath -Probe $probe -Folder $folder -Literal $literals.paths }
+    'paths' = { param ($probe) Read-ObservePath -Probe $probe -Folder (Get-ObserveFolder) -Literal $literals.paths }
 }
 foreach ($name in @($scripts.Keys)) {
     $probes[$name] = Invoke-ObserveProbe -Timeout $timeout -Script $scripts[$name]

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The module as a whole with a small stand-in for Ansible.Basic. Off Windows nearly every source fails here, and that is
+# the point: whatever fails, all nine probes answer. On Windows the same tests see the real registry.
+
+BeforeAll {
+    $plugins = Join-Path -Path $PSScriptRoot -ChildPath '../../../plugins'
+    foreach ($name in @('core', 'registry', 'products', 'files', 'services', 'host')) {
+        Import-Module -Name (Join-Path -Path $plugins -ChildPath "module_utils/_observe_$name.psm1") -Force -Global
+    }
+    Add-Type -TypeDefinition @'
+using System.Collections;
+namespace Ansible.Basic
+{
+    public class AnsibleModule
+    {
+        public static Hashtable Next;
+        public static AnsibleModule Last;
+        public Hashtable Params = new Hashtable();
+        public Hashtable Result = new Hashtable();
+        public Hashtable Spec;
+        public bool Done;
+        public static AnsibleModule Create(object args, IDictionary spec)
+        {
+            Last = new AnsibleModule();
+            Last.Params = Next;
+            Last.Spec = (Hashtable)spec;
+            Last.Result["changed"] = false;
+            return Last;
+        }
+        public void FailJson(string message) { throw new System.InvalidOperationException(message); }
+        public void ExitJson() { Done = true; }
+    }
+}
+'@
+    $probes = @(
+        'drivers', 'host', 'paths', 'processes', 'registry.machine', 'registry.users', 'services', 'uninstall.machine', 'uninstall.users'
+    )
+
+    Function Invoke-Module {
+        param ([hashtable]$Change = @{})
+        $arguments = @{
+            drivers = @('klif')
+            paths = @('%ProgramFiles%\Kaspersky Lab')
+            processes = @('no-such-program')
+            product_codes = @()
+            registry_roots = @('SOFTWARE\KasperskyLab')
+            registry_values = @('Version')
+            services = @('klnagent')
+            timeout = 30
+            uninstall = @('kaspersky')
+            user_registry_roots = @('Software\KasperskyLab')
+        }
+        foreach ($name in @($Change.Keys)) { $arguments[$name] = $Change[$name] }
+        [Ansible.Basic.AnsibleModule]::Next = $arguments
+        & (Join-Path -Path $plugins -ChildPath 'modules/win_observe.ps1')
+        [Ansible.Basic.AnsibleModule]::Last
+    }
+}
+
+Describe 'win_observe' {
+    It 'answers all probes whatever fails' {
+        $module = Invoke-Module
+        $module.Done | Should -BeTrue
+        $observation = $module.Result.observation
+        @($observation.Keys | Sort-Object) | Should -Be @('collector', 'host', 'platform', 'probes', 'schema')
+        $observation.schema | Should -Be 'evict.kaspersky/observation/1'
+        @($observation.probes.Keys | Sort-Object) | Should -Be $probes
+        foreach ($name in $probes) {
+            $probe = $observation.probes[$name]
+            @($probe.Keys | Sort-Object) | Should -Be @('reason', 'records', 'status')
+            $probe.status | Should -BeIn @('ok', 'absent', 'unknown')
+            if ($probe.status -eq 'unknown') { $probe.reason | Should -Not -BeNullOrEmpty } else { $probe.reason | Should -Be '' }
+            foreach ($record in $probe.records) {
+                foreach ($value in $record.Values) { $value.GetType().FullName | Should -Be 'System.String' }
+            }
+        }
+        @($observation.host.Keys).Count | Should -Be 11
+    }
+
+    It 'returns nothing that Ansible could take for a result of its own' {
+        @((Invoke-Module).Result.Keys | Sort-Object) | Should -Be @('changed', 'observation')
+    }
+
+    It 'keeps lists lists in JSON' {
+        $json = ConvertTo-Json -InputObject (Invoke-Module).Result -Depth 99 -Compress
+        [regex]::Matches($json, '"records":\[').Count | Should -Be 9
+    }
+
+    It 'refuses an empty literal' {
+        { Invoke-Module -Change @{ services = @('a', ' ') } } | Should -Throw -ExpectedMessage '*services: a literal must not be empty*'
+    }
+
+    It 'refuses a timeout of nothing' {
+        { Invoke-Module -Change @{ timeout = 0 } } | Should -Throw -ExpectedMessage '*timeout: must be 1 or more seconds*'
+    }
+
+    It 'changes nothing in check mode or out of it' {
+        $module = Invoke-Module
+        $module.Spec.supports_check_mode | Should -BeTrue
+        $module.Result.changed | Should -BeFalse
+    }
+}
