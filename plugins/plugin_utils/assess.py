@@ -13,7 +13,7 @@ from .findings import Finding, Weight
 from .observation import Observation, Probe
 from .row import ProductRow, Row
 from .signals import PathSignal, Record
-from .signals_posix import LinuxProcessSignal, TreeSignal
+from .signals_posix import LinuxProcessSignal, SetupSectionSignal, TreeSignal
 from .verdict import Verdict
 
 EVIDENCE_LIMIT: t.Final = 40  # pieces of evidence a product lists; all of them stay in the observation
@@ -101,10 +101,13 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
         reason = f"the catalog knows no product for the platform {observation.platform!r}: inspect this host by hand"
         return Assessment(Verdict.UNKNOWN, (), {"host": reason}, (reason,), ())
     found, notes = _find(observation, entries)
-    if any(found.get(e.id) for e in entries if not e.generic):
-        for entry in (e for e in entries if e.generic):
-            found[entry.id] = [f for f in found.get(entry.id, []) if not _shared(f)]
-    products = [p for entry in entries if (p := _product(entry, found.get(entry.id, []), observation)) is not None]
+    products: list[Product] = []
+    for entry in entries:  # named ones first
+        mine = found.get(entry.id, [])
+        if entry.generic:
+            mine = [f for f in mine if not _shared(f, products)]
+        if (product := _product(entry, mine, observation)) is not None:
+            products.append(product)
     products.sort(key=lambda p: (not p.works, p.entry.generic, p.entry.id))
     for product in products:
         if product.dangerous and not product.works:
@@ -184,14 +187,24 @@ def _covered(signal: object, record: Record, named: Sequence[Entry]) -> bool:
         for other in entry.signals:
             if isinstance(other, PathSignal) and paths.posix_below(other.path, child):
                 return True
+            if isinstance(other, SetupSectionSignal) and paths.posix_below(other.file, child):
+                return True
             if isinstance(other, LinuxProcessSignal) and any(paths.posix_below(b, child) for b in other.below):
                 return True
     return False
 
 
-def _shared(finding: Finding) -> bool:
-    """A folder or key of the vendor that all products share: while a named one is there, it tells nothing of its own."""
-    return finding.weight is Weight.RESIDUE and not finding.dangerous and finding.signal.kind in ("path", "registry")
+def _shared(finding: Finding, named: Sequence[Product]) -> bool:
+    """Does the finding tell nothing of its own while a named product is there?
+
+    All products share the vendor's folders and keys. Drivers of older lines carry no mark of their product: beside one
+    that works they are its own, beside mere leftovers they stay a finding.
+    """
+    if finding.weight is not Weight.RESIDUE or not named:
+        return False
+    if any(p.works for p in named) and finding.signal.kind == "driver":
+        return True
+    return not finding.dangerous and finding.signal.kind in ("path", "registry")
 
 
 _ORDER: t.Final = {
