@@ -15,7 +15,7 @@ from pathlib import Path
 from . import canonical, evidence, files
 from .evidence import EvidenceError, Log
 from .row import SCHEMA as ROWS_SCHEMA
-from .row import Row
+from .row import ProductRow, Row
 from .run import HOSTS, MANIFEST, ROWS, RUN_LOG, file_name, host_of
 from .verdict import SEVERITY, Verb, Verdict
 
@@ -77,23 +77,26 @@ def build_rows(folder: Path) -> list[Row]:
     return list(build(folder).rows)
 
 
-def build(folder: Path, pending: Sequence[Pending] = (), *, trust_manifest: bool = True) -> Ledger:
+def build(
+    folder: Path, pending: Sequence[Pending] = (), *, trust_manifest: bool = True, memory_only: bool = False
+) -> Ledger:
     """Judge a run from its evidence.
 
     Args:
         folder: the run folder.
         pending: events that could not be written.
+        memory_only: the folder cannot be used, go by the pending events alone.
         trust_manifest: hold the files against the manifest when there is one; off while the run itself still writes.
 
     Raises:
         EvidenceError: there is no evidence of a run, or it cannot be read.
     """
-    log = _run_log(folder, bool(pending))
+    log = Log(folder / RUN_LOG, (), (), 0, None, 0, "") if memory_only else _run_log(folder)
     events: list[evidence.Record | Pending] = [*log.records, *pending]
     problems = [f"{RUN_LOG}: {text}" for text in log.problems]
-    started = [r for r in log.records if r.event == "run_started"]
+    started = [e for e in events if e.event == "run_started"]
     since = started[-1].time if started else ""
-    sums, fault = _sums(folder) if trust_manifest else ({}, "")
+    sums, fault = _sums(folder) if trust_manifest and not memory_only else ({}, "")
     if fault:
         problems.append(fault)
     if sums and sums.get(RUN_LOG) != log.sha256:
@@ -101,15 +104,21 @@ def build(folder: Path, pending: Sequence[Pending] = (), *, trust_manifest: bool
 
     inventory, scope = _hosts(events)
     failed = _failures(events, since)
-    known = dict.fromkeys([*inventory, *scope, *failed])
+    unwritten = {e.data["host"]: e for e in pending if e.event == "scan"}
+    known = dict.fromkeys([*inventory, *scope, *failed, *unwritten])
     by_file = {file_name(host): host for host in known}
     logs: dict[str, Log | str] = {}
-    for name in _host_files(folder, sums):
+    for name in [] if memory_only else _host_files(folder, sums):
         host, read = _host_log(folder, name, by_file.get(name), sums)
         logs[host] = read
         known.setdefault(host)
     wanted = set(scope)
-    rows = [_row(host, logs.get(host), failed.get(host), host in wanted, since) for host in known]
+    rows = [
+        _unwritten(host, unwritten[host])
+        if host in unwritten
+        else _row(host, logs.get(host), failed.get(host), host in wanted, since)
+        for host in known
+    ]
     ended = [e for e in events if e.event == "run_ended" and e.time >= since]
     return Ledger(
         run=log.records[0].run if log.records else folder.name,
@@ -227,15 +236,17 @@ def manifest(folder: Path) -> dict[str, t.Any] | None:
     return t.cast("dict[str, t.Any]", body)
 
 
-def _run_log(folder: Path, may_be_missing: bool) -> Log:
+def _run_log(folder: Path) -> Log:
     path = folder / RUN_LOG
-    if os.path.lexists(path):
-        return evidence.load(path)
-    if may_be_missing:
-        return Log(path, (), (), 0, None, 0, "")
-    raise EvidenceError(
-        f"{files.shown(folder)} holds no evidence of a run ({RUN_LOG} is missing): name the folder of a run"
-    )
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise EvidenceError(
+            f"{files.shown(folder)} holds no evidence of a run ({RUN_LOG} is missing): name the folder of a run"
+        ) from exc
+    except OSError as exc:
+        raise EvidenceError(f"cannot read {files.shown(path)}: {exc.strerror}") from exc
+    return evidence.load(path)
 
 
 def _sums(folder: Path) -> tuple[dict[str, str], str]:
@@ -341,6 +352,19 @@ def _row(host: str, log: Log | str | None, failure: tuple[str, str, str] | None,
     if in_scope:
         return Row(host=host, verdict=Verdict.NOT_ATTEMPTED, reasons=("the run ended before it came to this host",))
     return Row(host=host, verdict=Verdict.OUT_OF_SCOPE, reasons=("not selected by this run's pattern or limit",))
+
+
+def _unwritten(host: str, event: Pending) -> Row:
+    """A short row that came back though its evidence could not be written: kept, and marked."""
+    short, message = event.data["row"], event.data["message"]
+    products = tuple(ProductRow(id=str(label), family="", state="") for label in short.get("products") or ())
+    return Row(
+        host=host,
+        verdict=Verdict(short["verdict"]),
+        products=products,
+        reasons=tuple(map(str, short.get("reasons") or ())),
+        notes=(f"its evidence could not be written: {message}",),
+    )
 
 
 def _scan_row(host: str, record: evidence.Record) -> Row:

@@ -88,6 +88,11 @@ def callback_active() -> bool:
     return _State.current is not None or bool(_State.refused)
 
 
+def is_refused() -> bool:
+    """Is there no folder that can be used?"""
+    return bool(_State.refused)
+
+
 def reset() -> None:
     """Forget what was decided (for tests, which hold several runs in one process)."""
     _State.current, _State.refused = None, ""

@@ -15,7 +15,10 @@ from ansible.plugins.action import ActionBase
 from . import trouble
 
 if t.TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+_PIPELINING: t.Final = ("ansible_pipelining", "ansible_ssh_pipelining")
+_FALSE: t.Final = ("false", "no", "0", "off", "n", "f")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +108,18 @@ def _stdin_allowed(action: ActionBase, task_vars: Mapping[str, t.Any]) -> bool:
     become = action._connection.become
     if become is not None and (become.name == "su" or not getattr(become, "pipelining", True)):
         return False
-    for name in ("ansible_pipelining", "ansible_ssh_pipelining"):
-        if name in task_vars and str(task_vars[name]).strip().lower() in ("false", "no", "0", "off", "n", "f"):
-            return False
+    off = [n for n in _PIPELINING if n in task_vars and str(task_vars[n]).strip().lower() in _FALSE]
+    if off and any(n in given for n in off for given in _given(action, task_vars)):
+        return False
     return bool(getattr(action._connection, "has_pipelining", False))
+
+
+def _given(action: ActionBase, task_vars: Mapping[str, t.Any]) -> Iterator[Mapping[str, t.Any]]:
+    """Where a user can have set a variable: core puts its default of `ansible_pipelining` into a task's variables."""
+    yield action._task.get_vars()
+    if (play := getattr(action._task, "play", None)) is not None:
+        yield play.get_vars()
+    yield task_vars["hostvars"][task_vars["inventory_hostname"]]
 
 
 def _pipelining_on(action: ActionBase) -> None:
@@ -124,7 +135,7 @@ def _framed(result: Mapping[str, t.Any], nonce: str) -> bool:
 
 
 def _why(action: ActionBase, said: str) -> trouble.Trouble:
-    """Name the reason; unknown words make us ask, in a way that cmd.exe and PowerShell expand, whether it is Windows."""
+    """Name the reason; unknown words make us ask, in a way cmd.exe and PowerShell expand, whether it is Windows."""
     found = trouble.answer(said)
     if found.cause == "shell" and "Windows" not in found.text:
         try:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The internal verb `rows`: rows.json and manifest for runs in which the callback of this collection is not enabled."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, policy, run
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import PolicyError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
+
+_MOST: t.Final = 50  # hosts named in the result; the rest is in rows.json
+_FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
+_FAILED: t.Final = (
+    "it failed in the scan or before; the message is in the output of ansible-playbook "
+    "(enable the callback evict.kaspersky.rows to have it here)"
+)
+
+
+class ActionModule(ActionBase):
+    """Write what the callback would have written. Touches no host."""
+
+    _supports_check_mode = True
+    _supports_async = False
+    _requires_connection = False
+    _VALID_ARGS = frozenset()
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Run the verb; see plugins/modules/rows.py for what it returns."""
+        task_vars = task_vars or {}
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        result["changed"] = False
+        try:
+            book = self._book(task_vars)
+        except (PolicyError, EvidenceError, AnsibleError) as exc:
+            return {**result, "failed": True, "msg": str(exc)}
+        loud = [row for row in text.worst_first(book.rows) if row.verdict not in text.QUIET]
+        result["totals"] = book.totals()
+        result["inventory"] = len(book.rows)
+        result["folder"] = str(book.folder)
+        result["exceptions"] = [{"host": text.clip(r.host, 255), "verdict": str(r.verdict)} for r in loud[:_MOST]]
+        result["more_exceptions"] = max(0, len(loud) - _MOST)
+        result["msg"] = text.totals(book.rows)
+        return result
+
+    def _book(self, task_vars: dict[str, t.Any]) -> ledger.Ledger:
+        given = {name: self._templar.template(task_vars[name]) for name in _FOLDER if name in task_vars}
+        inventory, scope = run.hosts_of(task_vars)
+        folder = run.RunFolder.resolve(policy.validate(given), task_vars).create(inventory=inventory, scope=scope)
+        if run.callback_active():
+            return ledger.build(folder.path, trust_manifest=False)
+        self._hosts(folder, inventory, scope)
+        active = set(map(str, task_vars.get("ansible_play_hosts", scope)))
+        for host in scope:
+            if host not in active and not folder.host_log(host).exists():
+                folder.log_run("host_failed", {"host": host, "kind": "failed", "message": _FAILED})
+        book = ledger.build(folder.path, trust_manifest=False)
+        record = folder.log_run("run_ended", {"how": "ended", "totals": book.totals()})
+        book = dataclasses.replace(book, complete=True, ended=record.time)
+        ledger.write_rows(book)
+        ledger.write_manifest(folder.path, folder.run)
+        return book
+
+    @staticmethod
+    def _hosts(folder: run.RunFolder, inventory: list[str], scope: list[str]) -> None:
+        """Write the hosts down, unless that was done; hosts of an earlier play of the run stay in."""
+        before = [r.data for r in evidence.read(folder.path / run.RUN_LOG) if r.event == "hosts"]
+        known = before[-1] if before else {"inventory": [], "scope": []}
+        wanted = {
+            "inventory": list(dict.fromkeys([*known["inventory"], *inventory])),
+            "scope": list(dict.fromkeys([*known["scope"], *scope])),
+        }
+        if wanted != known:
+            folder.log_run("hosts", wanted)

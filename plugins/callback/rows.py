@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One row for every host of the inventory, whatever way the run ends. Ansible's events go to the recorder."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import typing as t
+from collections.abc import Callable, Iterable, Iterator
+
+from ansible.plugins.callback import CallbackBase
+from ansible.release import __version__ as ansible_version
+from ansible.template import Templar
+
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError, validate
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import Recorder
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
+
+DOCUMENTATION = r"""
+name: rows
+type: aggregate
+short_description: One row for every host of the inventory
+version_added: 0.1.0
+author: The evict.kaspersky maintainers
+description:
+  - Makes the run folder before the first task, writes down every host of the inventory, records what fails around the
+    tasks of this collection, and at the end writes C(rows.json) and C(manifest.json) and prints one line a host.
+  - Does nothing in a playbook without tasks or roles of this collection.
+  - Runs without it (it must be enabled) get their rows from the last task of the playbook.
+requirements:
+  - enabled in C(callbacks_enabled), as the ansible.cfg of this project and the C(evict) command do
+"""
+
+_COLLECTION: t.Final = "evict.kaspersky"
+_VERBS: t.Final = frozenset({"scan", "perform", "prove"})
+_FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
+_SECRETS: t.Final = (
+    "ansible_password",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+    "ansible_ssh_private_key_passphrase",
+    "ansible_become_pass",
+    "ansible_become_password",
+    "ansible_sudo_pass",
+    "ansible_su_pass",
+    "ansible_winrm_pass",
+    "ansible_winrm_password",
+    "ansible_psrp_password",
+)
+
+_Method = t.TypeVar("_Method", bound=Callable[..., None])
+
+
+def _safe(method: _Method) -> _Method:
+    """An error in here must never cost the run: it is shown once and the run goes on."""
+
+    @functools.wraps(method)
+    def guarded(self: CallbackModule, *args: t.Any, **kwargs: t.Any) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as exc:  # whatever it is, the audit of the hosts matters more than their bookkeeping
+            self.complain(f"{method.__name__}: {type(exc).__name__}: {exc}")
+
+    return t.cast("_Method", guarded)
+
+
+class CallbackModule(CallbackBase):
+    """The events of Ansible that matter for rows."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "evict.kaspersky.rows"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args: t.Any, **kwargs: t.Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._recorder = Recorder()
+        self._plays: list[t.Any] = []
+        self._play: t.Any = None
+        self._pid = os.getpid()
+        self._complained = False
+        atexit.register(self._at_exit)
+
+    def complain(self, message: str) -> None:
+        """Say once that the bookkeeping has a fault."""
+        if not self._complained:
+            self._complained = True
+            self._display.warning(f"{self.CALLBACK_NAME}: {text.clip(message, 500)}")
+
+    @_safe
+    def v2_playbook_on_start(self, playbook: t.Any) -> None:
+        self._plays = list(playbook.get_plays())
+
+    @_safe
+    def v2_playbook_on_play_start(self, play: t.Any) -> None:
+        self._play = play
+        if self._recorder.begun or any(_is_ours(p) for p in [play, *self._plays]):
+            self._begin()
+
+    @_safe
+    def v2_playbook_on_task_start(self, task: t.Any, is_conditional: bool) -> None:
+        del is_conditional
+        if not self._recorder.begun and _verb(task):  # a task of ours in a file that was included while running
+            self._begin(aimed=True)
+
+    @_safe
+    def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
+        if _verb(task):
+            self._recorder.task_started(host.get_name())
+
+    @_safe
+    def v2_runner_on_ok(self, result: t.Any) -> None:
+        if _verb(_task(result)):
+            self._recorder.scanned(_host(result).get_name())
+
+    @_safe
+    def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
+        if not ignore_errors or _verb(_task(result)):
+            self._failed(result, "failed")
+
+    @_safe
+    def v2_runner_on_unreachable(self, result: t.Any) -> None:
+        self._failed(result, "unreachable")
+
+    @_safe
+    def v2_runner_on_skipped(self, result: t.Any) -> None:
+        if _verb(_task(result)):
+            self._failed(result, "skipped")
+
+    @_safe
+    def v2_playbook_on_stats(self, stats: t.Any) -> None:
+        del stats
+        self._finish("ended")
+
+    def _begin(self, *, aimed: bool = False) -> None:
+        """Start the run, or add the hosts of one more play."""
+        play = self._play
+        manager = play.get_variable_manager()
+        inventory = manager._inventory
+        everybody = inventory.get_hosts("all", ignore_limits=True, ignore_restrictions=True)
+        plays = [p for p in [play, *self._plays] if _is_ours(p)]
+        scope = list(dict.fromkeys(h for p in ([play] if aimed else plays) for h in _aim(p, manager, inventory)))
+        if not everybody and not scope:
+            return  # no hosts at all: ansible-playbook says so, and there is nobody to make a row for
+        if not self._recorder.begun:
+            sample = next((h for h in [*scope, *everybody]), None)
+            variables = manager.get_vars(play=play, host=sample, include_hostvars=False)
+        else:
+            variables = {}
+        verb = Verb.REMEDIATE if any(name == "perform" for p in plays for name in _verbs(p)) else Verb.AUDIT
+        policy, mistake = _policy(play, variables)
+        self._recorder.begin(
+            policy,
+            variables,
+            verb=verb,
+            inventory=[h.get_name() for h in everybody],
+            scope=[h.get_name() for h in scope],
+            ansible=ansible_version,
+            mistake=mistake,
+        )
+        if self._recorder.fault:
+            self._display.error(f"No evidence is written: {text.inert(self._recorder.fault)}", wrap_text=False)
+
+    def _failed(self, result: t.Any, kind: str) -> None:
+        if not self._recorder.begun:
+            return
+        host, task, data = _host(result), _task(result), _result(result)
+        ours = bool(_verb(task))
+        row = data.get("row")
+        if kind == "failed" and _verb(task) == "scan" and isinstance(row, dict) and row.get("verdict") in list(Verdict):
+            self._recorder.unwritten(host.get_name(), row, str(data.get("msg") or ""))
+            return
+        said = data.get("msg") or data.get("skip_reason") or data.get("censored") or data.get("reason") or ""
+        message = str(said) or f"{kind} without a message"
+        if kind == "skipped":
+            message = f"the scan was skipped by a condition of the playbook ({message})"
+        elif not ours:
+            message = f"before the scan, the task {task.name or task.action!s} {kind}: {message.lstrip()}"
+        self._recorder.failed(host.get_name(), kind, message, ours=ours, secrets=_secrets(host))
+
+    def _finish(self, how: str) -> None:
+        summary = self._recorder.finish(how)
+        if summary is not None:
+            self._display.display("\n" + summary.text.rstrip("\n"))
+
+    @_safe
+    def _at_exit(self) -> None:
+        """The run broke off (Ctrl-C, a worker that died, an error of Ansible): rows are written nevertheless."""
+        if os.getpid() == self._pid:
+            self._finish("interrupted")
+
+
+def _host(result: t.Any) -> t.Any:
+    return result.host if hasattr(result, "host") else result._host
+
+
+def _task(result: t.Any) -> t.Any:
+    return result.task if hasattr(result, "task") else result._task
+
+
+def _result(result: t.Any) -> t.Any:
+    return result.result if hasattr(result, "result") else result._result
+
+
+def _action(task: t.Any) -> str:
+    """The full name of a task's action; read past the property, which warns when it is not resolved yet."""
+    own = vars(task)
+    return str(own.get("_resolved_action") or own.get("resolved_action") or task.action or "")
+
+
+def _verb(task: t.Any) -> str:
+    """Which of our verbs a task is, empty for none."""
+    collection, _, name = _action(task).rpartition(".")
+    return name if collection == _COLLECTION and name in _VERBS else ""
+
+
+def _tasks(blocks: Iterable[t.Any]) -> Iterator[t.Any]:
+    for item in blocks:
+        if hasattr(item, "block"):
+            yield from _tasks([*item.block, *item.rescue, *item.always])
+        else:
+            yield item
+
+
+def _verbs(play: t.Any) -> Iterator[str]:
+    for task in _tasks(play.compile()):
+        if verb := _verb(task):
+            yield verb
+
+
+def _is_ours(play: t.Any) -> bool:
+    """Does a play hold a task or a role of this collection, as far as can be seen before it runs?"""
+    for task in _tasks(play.compile()):
+        role = str(getattr(task, "_role_name", None) or "")
+        if _verb(task) or role.startswith(f"{_COLLECTION}."):
+            return True
+    return False
+
+
+def _aim(play: t.Any, manager: t.Any, inventory: t.Any) -> list[t.Any]:
+    """The hosts a play selects under the limit, whatever its batches; nobody when that cannot be told yet."""
+    try:
+        pattern = Templar(loader=play.get_loader(), variables=manager.get_vars(play=play)).template(play.hosts)
+        return list(inventory.get_hosts(pattern, ignore_restrictions=True))
+    except Exception:  # the play itself will fail with a message of Ansible; until then there is nothing to say
+        return []
+
+
+def _policy(play: t.Any, variables: dict[str, t.Any]) -> tuple[Policy, str]:
+    """Where evidence goes, and what is wrong with the variables that say so."""
+    given: dict[str, t.Any] = {}
+    for name in _FOLDER:
+        if name in variables:
+            try:
+                given[name] = Templar(loader=play.get_loader(), variables=variables).template(variables[name])
+            except Exception as exc:  # an undefined variable in it, or anything a template can do
+                return Policy(), f"`{name}` cannot be told before the run: {exc}"
+    try:
+        return validate(given), ""
+    except PolicyError as exc:
+        return Policy(), str(exc).replace("\n", "; ")
+
+
+def _secrets(host: t.Any) -> list[str]:
+    """Passwords the inventory knows for a host, plain; templates among them never show up in messages as they are."""
+    found = []
+    for variables in [host.vars, *(group.vars for group in host.get_groups())]:
+        for name in _SECRETS:
+            value = variables.get(name)
+            if value is not None:
+                found.append(str(value))
+    return found

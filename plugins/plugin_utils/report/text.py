@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The text summary: a line a host, worst first, and totals that add up. Nothing a host says is live in it."""
+
+from __future__ import annotations
+
+import collections
+import shlex
+import typing as t
+import unicodedata
+from collections.abc import Iterable
+
+from ..ledger import Ledger, natural
+from ..row import Row
+from ..verdict import SEVERITY, Verdict
+
+LIMIT: t.Final = 200  # lines for single hosts unless told otherwise
+_HOST, _PRODUCTS, _WHY = 40, 48, 240  # widest columns
+QUIET: t.Final = frozenset(
+    {
+        Verdict.ABSENT,
+        Verdict.OUT_OF_SCOPE,
+        Verdict.NOTHING_TO_DO,
+        Verdict.REPLACED,
+        Verdict.REPLACED_UNPROVED,
+        Verdict.EXCEPTED,
+    }
+)
+
+
+def inert(text: str) -> str:
+    """A text that can do nothing to a terminal: control characters, bidi marks and the like become visible escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
+
+
+def width(text: str) -> int:
+    """Columns a printable text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def clip(text: str, limit: int) -> str:
+    """An inert text of at most `limit` columns; a longer one ends in `...`."""
+    shown = inert(text[: limit * 4])  # more can never be needed, and a host may send megabytes
+    if len(text) <= limit * 4 and width(shown) <= limit:
+        return shown
+    kept, used = [], 0
+    for char in shown:
+        step = width(char)
+        if used + step > limit - 3:
+            break
+        kept.append(char)
+        used += step
+    return "".join(kept) + "..."
+
+
+def why(row: Row) -> str:
+    """The first reason, else what a product was told by, else a note; `(+n)` says how many more there are."""
+    said = row.reasons or tuple(e for p in row.products for e in p.evidence) or row.notes
+    if not said:
+        return ""
+    return clip(said[0], _WHY) + (f" (+{len(said) - 1})" if len(said) > 1 else "")
+
+
+def totals(rows: Iterable[Row]) -> str:
+    """Such as `inventory 3 = present 1 + absent 2`: it always adds up, since it is counted from the same rows."""
+    count = collections.Counter(row.verdict for row in rows)
+    parts = [f"{verdict} {count[verdict]}" for verdict in SEVERITY if count[verdict]]
+    return f"inventory {sum(count.values())} = " + (" + ".join(parts) or "0")
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Rows in the order a reader needs them."""
+    rank = {verdict: number for number, verdict in enumerate(SEVERITY)}
+    return sorted(rows, key=lambda row: (rank[row.verdict], natural(row.host), row.host))
+
+
+def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
+    """The summary.
+
+    Args:
+        ledger: the run.
+        limit: most lines for single hosts; 0 for one line a host, however many. Over the limit, hosts that need no
+            attention are counted instead of listed, and the rest of the list is cut with its count.
+    """
+    rows = worst_first(ledger.rows)
+    shown = rows
+    if 0 < limit < len(rows):
+        shown = [row for row in rows if row.verdict not in QUIET][:limit]
+    lines = _table(shown)
+    if len(shown) < len(rows):
+        listed = {id(row) for row in shown}
+        rest = totals(row for row in rows if id(row) not in listed).removeprefix("inventory ")
+        lines.append(f"... and more hosts that are not listed here: {rest}")
+    folder = shlex.quote(str(ledger.folder))
+    lines += ["", totals(rows)]
+    lines += [f"EVIDENCE PROBLEM: {clip(text, _WHY)}" for text in ledger.problems]
+    if not ledger.complete:
+        lines.append("The run did not come to its end: what is listed is what its evidence says so far.")
+    lines.append(f"evidence: {inert(str(ledger.folder))} (run {inert(ledger.run)})")
+    lines.append(f"all hosts: evict report {inert(folder)}; is it intact: evict check-evidence {inert(folder)}")
+    return "\n".join(lines) + "\n"
+
+
+def _table(rows: list[Row]) -> list[str]:
+    cells = [("HOST", "VERDICT", "PRODUCTS", "WHY")]
+    cells += [
+        (
+            clip(row.host, _HOST),
+            str(row.verdict),
+            clip(", ".join(p.label() for p in row.products) or "-", _PRODUCTS),
+            why(row),
+        )
+        for row in rows
+    ]
+    widths = [max(width(line[column]) for line in cells) for column in range(3)]
+    return [
+        "  ".join([*(cell + " " * (w - width(cell)) for cell, w in zip(line, widths, strict=False)), line[3]]).rstrip()
+        for line in cells
+    ]
