@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: which command, and errors as one plain message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import collection_version
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
+
+from . import audit, check, report
+from .errors import UsageError
+
+COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "audit": (audit.main, "look for Kaspersky on the hosts of an inventory, change nothing"),
+    "report": (report.main, "rows of a run from its evidence, also of one that was killed"),
+    "check-evidence": (check.main, "is the evidence of a run whole and unchanged?"),
+}
+
+
+def usage() -> str:
+    """The overview."""
+    lines = [f"  {name:<15} {title}" for name, (_, title) in COMMANDS.items()]
+    return (
+        "usage: evict COMMAND ...\n\n"
+        + "\n".join(lines)
+        + "\n\nevict COMMAND --help tells more. Exit codes: 0 nothing open, 2 hosts that are open"
+        "\n(unknown, unreachable ...), 3 something failed on a host, 1 the command itself could not do its work.\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: arguments without the program's name; those of the process when None.
+
+    Returns:
+        The exit code (design: computed from rows).
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return Exit.OK if args else Exit.ERROR
+    if args[0] == "--version":
+        print(f"evict {collection_version()}")
+        return Exit.OK
+    if args[0] not in COMMANDS:
+        print(f"evict: there is no command {args[0]!r}\n\n{usage()}", end="", file=sys.stderr)
+        return Exit.ERROR
+    try:
+        return COMMANDS[args[0]][0](args[1:])
+    except (UsageError, EvidenceError) as exc:
+        print(f"evict {args[0]}: {exc}", file=sys.stderr)
+        return Exit.ERROR
+    except BrokenPipeError:
+        return Exit.ERROR  # the reader of our output has gone; there is nobody to tell

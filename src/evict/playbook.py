@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run one of the collection's playbooks with ansible-playbook and hear from the callback what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import typing as t
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import STATUS_FD
+
+CALLBACK: t.Final = "evict.kaspersky.rows"
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How ansible-playbook ended.
+
+    Attributes:
+        code: its own exit code, which hides failures and is for messages only.
+        folder: the run folder; None when the run was refused before its first play or had no folder.
+        fault: why evidence is missing or not complete; empty when it is.
+        ended: the callback came to its end and has shown the rows.
+    """
+
+    code: int
+    folder: Path | None
+    fault: str
+    ended: bool
+
+
+def environment(args: Sequence[str]) -> dict[str, str]:
+    """The environment of the run: our callback, and no inventory or pattern that silently loses hosts.
+
+    Args:
+        args: arguments for ansible-playbook; with `-v` the results of hosts are shown as well.
+    """
+    from ansible import constants
+
+    callbacks = [str(name) for name in constants.CALLBACKS_ENABLED or () if name]
+    found = {
+        **os.environ,
+        "ANSIBLE_CALLBACKS_ENABLED": ",".join(dict.fromkeys([*callbacks, CALLBACK])),
+        "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+    }
+    if not any(arg.startswith("-v") or arg == "--verbose" for arg in args):
+        found.setdefault("ANSIBLE_DISPLAY_OK_HOSTS", "false")
+        found.setdefault("ANSIBLE_DISPLAY_SKIPPED_HOSTS", "false")
+    return found
+
+
+def run(playbook: str, args: Sequence[str], extra: Mapping[str, t.Any]) -> Outcome:
+    """Run a playbook to its end. Signals are passed on, so that rows are written for an interrupted run, too.
+
+    Args:
+        playbook: FQCN.
+        args: arguments of the user, unchanged; they come last and win.
+        extra: our extra variables.
+    """
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "ansible", "playbook", playbook]
+    if extra:
+        command += ["-e", json.dumps(extra)]
+    process = subprocess.Popen([*command, *args], env={**environment(args), STATUS_FD: str(writer)}, pass_fds=(writer,))
+    os.close(writer)
+    said: list[bytes] = []
+    listener = threading.Thread(target=_listen, args=(reader, said), daemon=True)
+    listener.start()
+    code = _wait(process)
+    # Workers that outlive a killed controller may hold the pipe open; what matters came before.
+    listener.join(timeout=2)
+    facts: dict[str, t.Any] = {}
+    for line in b"".join(said).splitlines():
+        try:
+            facts.update(json.loads(line))
+        except ValueError:
+            continue  # the line a killed controller was writing
+    folder = facts.get("folder")
+    return Outcome(
+        code=code,
+        folder=Path(folder) if folder else None,
+        fault=str(facts.get("fault") or ""),
+        ended="ended" in facts,
+    )
+
+
+def _listen(reader: int, said: list[bytes]) -> None:
+    with open(reader, "rb", buffering=0) as stream:
+        while block := stream.read(65_536):
+            said.append(block)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait, and survive the signals that end the child: a terminal sends Ctrl-C to both of us."""
+    before = {
+        number: signal.signal(number, lambda n, _: process.send_signal(n) if n == signal.SIGTERM else None)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
