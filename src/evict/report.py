@@ -26,7 +26,7 @@ def main(args: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="evict report",
-        description="Rows of a run from its evidence alone, also of one that was killed; writes rows.json when it is missing.",
+        description="Rows of a run from its evidence alone; writes rows.json when it is missing.",
     )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--format", choices=report.formats(), default="text", help="default: %(default)s")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real ansible-playbook runs for end-to-end tests: real core and collection, hosts that are this machine or a stand-in."""
+"""Real ansible-playbook runs for end-to-end tests: real core and collection on this machine or a stand-in."""
 
 from __future__ import annotations
 
