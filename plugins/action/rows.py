@@ -9,10 +9,12 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, policy, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import PolicyError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
 
 _MOST: t.Final = 50  # hosts named in the result; the rest is in rows.json
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
@@ -28,7 +30,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
     _requires_connection = False
-    _VALID_ARGS = frozenset()
+    _VALID_ARGS: frozenset[str] = frozenset()
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the verb; see plugins/modules/rows.py for what it returns."""
@@ -49,7 +51,9 @@ class ActionModule(ActionBase):
         return result
 
     def _book(self, task_vars: dict[str, t.Any]) -> ledger.Ledger:
-        given = {name: self._templar.template(task_vars[name]) for name in _FOLDER if name in task_vars}
+        given: dict[str, t.Any] = {}
+        for name in (n for n in _FOLDER if n in task_vars):
+            given[name] = self._templar.template(task_vars[name])
         inventory, scope = run.hosts_of(task_vars)
         folder = run.RunFolder.resolve(policy.validate(given), task_vars).create(inventory=inventory, scope=scope)
         if run.callback_active():
@@ -67,7 +71,7 @@ class ActionModule(ActionBase):
         return book
 
     @staticmethod
-    def _hosts(folder: run.RunFolder, inventory: list[str], scope: list[str]) -> None:
+    def _hosts(folder: RunFolder, inventory: list[str], scope: list[str]) -> None:
         """Write the hosts down, unless that was done; hosts of an earlier play of the run stay in."""
         before = [r.data for r in evidence.read(folder.path / run.RUN_LOG) if r.event == "hosts"]
         known = before[-1] if before else {"inventory": [], "scope": []}

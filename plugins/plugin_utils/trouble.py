@@ -57,8 +57,9 @@ _CONNECT: t.Final = (
     (
         "port",
         (
-            r"connection refused|timed out|timeout|no route to host|network is unreachable|host is down|connection reset|"
-            r"max retries exceeded|failed to establish a new connection|connection aborted|remote end closed"
+            r"connection refused|timed out|timeout|no route to host|network is unreachable|host is down|"
+            r"connection reset|max retries exceeded|failed to establish a new connection|connection aborted|"
+            r"remote end closed"
         ),
         "nothing answers at the port: check address, port, firewall and that the host is up",
     ),

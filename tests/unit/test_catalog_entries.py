@@ -92,7 +92,8 @@ def test_every_signal_has_a_fixture_a_source_and_a_mark(entry: Entry) -> None:
     seen = {item["signal"] for item in fixtures(entry.platform, entry.id)["match"]}
     assert {signal.id for signal in entry.signals} == seen
     assert fixtures(entry.platform, entry.id)["other"], "what is not matched needs an example as well"
-    for fact in (*entry.signals, *entry.residue, *entry.never_touch, *entry.secrets):
+    facts: list[t.Any] = [*entry.signals, *entry.residue, *entry.never_touch, *entry.secrets]
+    for fact in facts:
         assert fact.sources
         assert all(entry.sources[key] for key in fact.sources)
         assert fact.confidence in catalogs.Confidence

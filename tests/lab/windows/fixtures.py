@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look-alike packages for Windows Installer, built from the sources in `fixtures/` and `src/`.
+"""Look-alike packages for Windows Installer, built from the sources in `wix/` and `src/`.
 
 They are harmless: one service that waits, a few registry keys. Test fixtures, not Kaspersky software.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCES = HERE / "fixtures"
+SOURCES = HERE / "wix"
 SERVICE = HERE / "src" / "service.c"
 
 KES_CODE = "{6E0F4C52-5B7A-4D0E-9C39-2B1A7F3D0A01}"

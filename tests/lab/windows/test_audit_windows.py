@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit on Windows hosts: real ansible-playbook, real pywinrm, real modules in PowerShell on Wine.
+
+Every state is a host; all are audited in one run in check mode and once more in real mode. `OBSERVED` hosts are
+compared before and after.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import playbooks
+from tests.lab.windows import snapshot, states
+from tests.lab.windows.fixtures import Fixtures
+from tests.lab.windows.lab import WindowsLab
+
+OBSERVED = ("clean", "both", "user-entry")
+NO_LOGIN, NO_PORT = "wrong-password", "dead-port"
+
+
+class Audits:
+    """Both runs and what they left on the hosts."""
+
+    def __init__(self, lab: WindowsLab, packages: Fixtures, folder: Path) -> None:
+        lines = []
+        for state in states.STATES:
+            host = lab.host(state.name)
+            state.make(host, packages)
+            lines.append(lab.stand_in(host).inventory_line(state.name))
+        spare = lab.stand_in(lab.host("clean"))
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            dead = closed.getsockname()[1]
+        lines += [spare.inventory_line(NO_LOGIN, password="wrong"), spare.inventory_line(NO_PORT, port=dead)]
+        self.inventory = "\n".join(lines) + "\n"
+        self.looks = [self._look(lab)]
+        self.runs = {}
+        for mode, arguments in (("check", ("--check", "--forks", "4")), ("real", ("--forks", "4"))):
+            where = folder / mode
+            where.mkdir()
+            self.runs[mode] = playbooks.run(where, self.inventory, *arguments)
+            self.looks.append(self._look(lab))
+
+    def row(self, mode: str, host: str) -> dict[str, Any]:
+        """A host's row of one run."""
+        return self.runs[mode].rows()[host]
+
+    @staticmethod
+    def _look(lab: WindowsLab) -> dict[str, snapshot.Snapshot]:
+        return {name: snapshot.take(lab.host(name)) for name in OBSERVED}
+
+
+@pytest.fixture(scope="module")
+def audits(windows_lab: WindowsLab, packages: Fixtures, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
+    yield Audits(windows_lab, packages, tmp_path_factory.mktemp("audit"))
+    for state in states.STATES:
+        windows_lab.drop(state.name)
+
+
+@pytest.mark.parametrize("mode", ["check", "real"])
+@pytest.mark.parametrize("state", states.STATES, ids=lambda state: state.name)
+def test_states_are_judged_right(audits: Audits, state: states.State, mode: str) -> None:
+    row = audits.row(mode, state.name)
+    assert row["platform"] == "windows", row
+    assert row["verdict"] == state.verdict, row
+    assert {product["id"]: product["state"] for product in row["products"]} == state.products, row
+    assert sorted(row["unknown_probes"]) == list(state.unknown), row
+
+
+def test_every_host_has_a_row(audits: Audits) -> None:
+    names = {state.name for state in states.STATES} | {NO_LOGIN, NO_PORT}
+    assert {mode: set(run.rows()) for mode, run in audits.runs.items()} == {"check": names, "real": names}
+
+
+def test_versions_and_cyrillic_survive(audits: Audits) -> None:
+    (kes,) = audits.row("check", "russian")["products"]
+    assert kes["version"] == "12.6.0.438"
+    assert any(states.RUSSIAN_PUBLISHER in line for line in kes["evidence"]), kes["evidence"]
+    both = {product["id"]: product["version"] for product in audits.row("check", "both")["products"]}
+    assert both == {"kes": "12.6.0.438", "klnagent": "15.1.0.20748"}
+
+
+def test_the_unloaded_profile_is_named(audits: Audits) -> None:
+    reasons = " ".join(audits.row("check", "other-profile")["reasons"])
+    assert states.OTHER_SID in reasons or "anna" in reasons, reasons
+
+
+@pytest.mark.parametrize(("host", "word"), [(NO_LOGIN, "login"), (NO_PORT, "port")])
+def test_unreachable_says_why(audits: Audits, host: str, word: str) -> None:
+    row = audits.row("check", host)
+    assert row["verdict"] == "unreachable"
+    assert word in " ".join(row["reasons"]).lower(), row["reasons"]
+
+
+@pytest.mark.parametrize("name", OBSERVED)
+@pytest.mark.parametrize(("mode", "number"), [("check", 1), ("real", 2)])
+def test_the_audit_changes_nothing(audits: Audits, name: str, mode: str, number: int) -> None:
+    del mode
+    assert audits.looks[0][name].changes(audits.looks[number][name]) == []
