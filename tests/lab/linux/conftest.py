@@ -28,8 +28,8 @@ def linux_lab() -> Iterator[Lab]:
 
 def _clear_killed_sessions() -> None:
     """Stop the labs of sessions that died without a word; other sessions may be running beside us."""
-    for place in Lab("test").state.glob("test-*"):
-        pid = place.name.removeprefix("test-")
+    for place in Lab("test").state.glob("*-[0-9]*"):
+        pid = place.name.rpartition("-")[2]
         if not Path("/proc", pid).exists():
             Lab(place.name).stop()
 
