@@ -144,11 +144,9 @@ def test_installed_wheel_runs_from_an_empty_folder(dist: Path, tmp_path: Path) -
     empty.mkdir()
     (empty / "hosts").write_text(installed.INVENTORY)
 
-    listing = json.loads(
-        env.run("ansible-galaxy", "collection", "list", "--format", "json", "evict.kaspersky", cwd=empty)
-    )
-    (place,) = [place for place, found in listing.items() if "evict.kaspersky" in found]
-    assert Path(place).is_relative_to(env.folder)
+    documented = json.loads(env.run("ansible-doc", "-t", "module", "--json", "evict.kaspersky.scan", cwd=empty))
+    assert Path(documented["evict.kaspersky.scan"]["doc"]["filename"]).is_relative_to(env.folder)
+    assert "evict.kaspersky" in env.run("ansible-galaxy", "collection", "list", cwd=empty)
 
     out = env.run("ansible-playbook", "evict.kaspersky.audit", "-i", "hosts", cwd=empty, code=None)
     installed.assert_this_machine(installed.only_rows(empty))
