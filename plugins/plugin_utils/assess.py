@@ -243,7 +243,7 @@ def _state(entry: Entry, weights: set[Weight], observation: Observation) -> Stat
 
 def _program_is_gone(entry: Entry, weights: set[Weight], observation: Observation) -> bool:
     """Registered, and yet none of the programs we would see is there, by probes that did answer."""
-    if Weight.FILES in weights:
+    if Weight.FILES in weights or entry.generic:  # which programs a product without an entry has, nobody knows
         return False
     watching = {p for s in entry.signals if s.kind in ("path", "service") and findings.capable(s) for p in s.probes}
     return bool(watching) and all(observation.probes.get(p, _NOTHING).status != "unknown" for p in watching)

@@ -25,12 +25,16 @@ _LOCAL = r"file: drive_c/users/root/AppData/Local/"
 ALLOWED: tuple[tuple[str, str], ...] = (
     (r"process: (conhost|cmd|runrc|start|reg|tasklist|pwsh-host|powershell|pwsh)\.exe", "commands that come and go"),
     (
-        _LOCAL + "Microsoft/PowerShell/StartupProfileData-NonInteractive",
-        "PowerShell's own start-up profile, every start",
+        _LOCAL + "Microsoft/PowerShell(/StartupProfileData-NonInteractive)?",
+        "PowerShell's own start-up profile and the time of its folder, every start",
     ),
     (
         _LOCAL + "Temp",
         "the folder's time: PowerShell makes and removes a script to learn the script policy, every start",
+    ),
+    (
+        r"(key|value): HKEY_LOCAL_MACHINE\\System\\[^\\]+\\Services\\Eventlog\\Application(\\Ansible)?( \".*\")?",
+        "ansible-core notes every module in the Application log; the first time, its source `Ansible` is registered",
     ),
     (r"(key|value): HKEY_LOCAL_MACHINE\\System\\[^\\]+\\Control\\Video\\.*", "Wine notes that it has no display"),
 )
