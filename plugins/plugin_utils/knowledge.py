@@ -7,6 +7,7 @@ import typing as t
 from pathlib import Path
 
 from .catalog import Catalog, CatalogError, load
+from .script import OBSERVE, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 
@@ -24,7 +25,7 @@ class _Loaded:
 
 
 _LOADED: t.Final = _Loaded()
-OBSERVE_SH: t.Final = (_ROOT / "probes" / "posix" / "observe.sh").read_text(encoding="utf-8")
+OBSERVE_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE)
 
 
 def catalog() -> Catalog:

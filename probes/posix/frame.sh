@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+# The frame of every answer (docs/formats.md section 3), and the tools of the probes. A part of a script: plugin_utils/script.py puts the
+# parts into one function. Words are split on purpose, with noglob on and IFS set to a line end.
+# shellcheck disable=SC2034,SC2086,SC2154,SC3013  # parts share variables; -ef is in POSIX since 2024, in dash, busybox, ksh long before
+
+# The alarm first ends the programs that probes wait for, so that a probe can still say what it knows; a second later the
+# probes; then whatever waits for those that not even SIGKILL can end (a dead disk, a dead NFS server).
+alarm() {
+  sleep "$limit" >/dev/null &
+  echo "S $!"
+  wait $! || return 0 # the collector has ended the sleep: all probes answered (or there is no sleep: no limit)
+  tree=$(offspring "$@")
+  [ -z "$tree" ] || kill -9 $tree
+  sleep 1 >/dev/null
+  tree=$(offspring "$@")
+  kill -9 "$@" $tree
+  echo T
+  sleep 1 >/dev/null
+  case $lead in '' | "$$") ;; *) kill -9 "$lead" ;; esac
+}
+
+offspring() { # PID...: all processes below these; read from /proc since ps may be missing
+  set +f
+  family=" $* " found=
+  more=yes
+  while [ -n "$more" ]; do
+    more=
+    for file in /proc/[0-9]*/stat; do
+      pid=${file#/proc/} && pid=${pid%/stat}
+      case $family in *" $pid "*) continue ;; esac
+      read -r stat <"$file" || continue
+      stat=${stat##*) } && stat=${stat#* } && stat=${stat%% *}
+      case $family in *" $stat "*) family="$family$pid " found="$found $pid" more=yes ;; esac
+    done
+  done
+  echo $found
+}
+
+collect() { # probes' lines on stdin -> the framed answer on stdout
+  printf '%s B 1 posix\n' "$nonce"
+  lines=1 got=0 pending=" $probes " sleeper='' why='the probe ended without an answer'
+  while IFS= read -r line; do
+    case $line in
+      'S '*) sleeper=${line#S } ;;
+      T) why="did not answer in $limit s" && break ;;
+      'R '*)
+        name=${line#R } && name=${name%% *}
+        case $pending in *" $name "*) ;; *) continue ;; esac
+        printf '%s %s\n' "$nonce" "$line"
+        lines=$((lines + 1)) name=n_${name%.*}_${name#*.}
+        eval "$name=\$((\${$name:-0} + 1))"
+        ;;
+      'P '*) # P <records sent> <probe> <status> reason
+        line=${line#P } && sent=${line%% *} && line=${line#* } && name=${line%% *}
+        case $pending in *" $name "*) ;; *) continue ;; esac
+        pending="${pending%% "$name" *} ${pending#* "$name" }"
+        eval "got=\${n_${name%.*}_${name#*.}:-0}"
+        [ "$got" = "$sent" ] || { hex 'records were lost on the way' && line="$name unknown reason:$hex"; }
+        printf '%s P %s\n' "$nonce" "$line"
+        lines=$((lines + 1))
+        case $pending in *[!\ ]*) ;; *) break ;; esac
+        ;;
+    esac
+  done
+  [ -z "$sleeper" ] || kill "$sleeper"
+  hex "$why"
+  IFS=' '
+  for name in $pending; do
+    printf '%s P %s unknown reason:%s\n' "$nonce" "$name" "$hex"
+    lines=$((lines + 1))
+  done
+  printf '%s E %s\n' "$nonce" "$lines"
+}
+
+probe() {
+  probe=$1 status=absent reason='' sent=0
+  case $1 in
+    host) host ;;
+    packages.dpkg) dpkg_packages ;;
+    packages.rpm) rpm_packages ;;
+    *) "$1" ;;
+  esac
+  case $euid:$reason in 0:*) ;; *'Permission denied'*) reason="$reason: run with privilege (become)" ;; esac
+  encode reason "$reason"
+  printf 'P %s %s %s%s\n' "$sent" "$probe" "$status" "$pair"
+}
+
+unknown() { # REASON; the first one stays
+  status=unknown
+  [ -n "$reason" ] || reason=$1
+}
+
+record() { # KEY VALUE...
+  fields=
+  while [ $# -gt 1 ]; do
+    encode "$1" "$2"
+    fields=$fields$pair
+    shift 2
+  done
+  if [ "$sent" -ge "$cap_records" ]; then
+    unknown "more than $cap_records records"
+  elif [ ${#fields} -gt "$cap_line" ]; then
+    unknown "a record too long to send: $(printf %.60s "$fields")..."
+  else
+    printf 'R %s%s\n' "$probe" "$fields"
+    sent=$((sent + 1))
+    [ "$status" = unknown ] || status=ok
+  fi
+}
+
+encode() { # KEY VALUE -> pair
+  case $2 in
+    *[!A-Za-z0-9._/:+@~,%-]*) hex "$2" && pair=" $1:$hex" ;;
+    *) pair=" $1=$2" ;;
+  esac
+}
+
+hex() { # TEXT -> hex; printable ASCII without starting a program, since every reason is that
+  case $1 in
+    *[!\ -~]*)
+      hex=$(printf %s "$1" | od -An -v -tx1 | while IFS= read -r row; do
+        IFS=' ' && set -- $row && IFS= && printf %s "$*"
+      done)
+      [ -n "$hex" ] || { unknown 'od is missing: a name cannot be sent' && hex=3f; }
+      return 0
+      ;;
+  esac
+  text=$1 hex=
+  while [ -n "$text" ]; do
+    char=${text%"${text#?}"} && text=${text#?}
+    before=${ascii%%"$char"*} && code=$((${#before} + 32)) && low=$((code % 16))
+    case $low in 10) low=a ;; 11) low=b ;; 12) low=c ;; 13) low=d ;; 14) low=e ;; 15) low=f ;; esac
+    hex=$hex$((code / 16))$low
+  done
+}
+
+# --- tools of the probes ------------------------------------------------------------------------------------------------
+
+has() { command -v "$1" >/dev/null; }
+
+there() { [ -e "$1" ] || [ -h "$1" ]; }
+
+# `test` cannot tell "not there" from "not allowed to look"; the error text of ls can, for all paths at once.
+lost() { # PATH... that `there` denies -> why (empty: they are really not there)
+  why=
+  [ $# -gt 0 ] || return 0
+  has ls || { why='ls is missing: cannot tell whether a path is absent' && return 0; }
+  said=$(ls -d -- "$@" 2>&1 >/dev/null)
+  for row in $said; do
+    case $row in
+      *': No such file or directory' | *': Not a directory') ;;
+      *) why=${row#ls: } && why=${why#cannot access } && return 0 ;;
+    esac
+  done
+}
+
+resolve() { # PATH -> real (empty: cannot be resolved)
+  real=$1 rest=${1#/} prefix=
+  while [ -n "$rest" ]; do # no link on the way: nothing to start
+    prefix=$prefix/${rest%%/*}
+    [ ! -h "$prefix" ] || break
+    case $rest in */*) rest=${rest#*/} ;; *) return 0 ;; esac
+  done
+  real=$(readlink -f -- "$1" && echo .) && real=${real%"$nl".} && return 0
+  real=$(cd -P -- "$1" && pwd -P && echo .) && real=${real%"$nl".} && return 0
+  real=
+}
+
+once() { # DIR... -> dirs: those that are there, each once even when some are links to others
+  dirs='' missing=
+  for dir in "$@"; do
+    if [ -d "$dir" ]; then
+      for seen in $dirs; do [ ! "$seen" -ef "$dir" ] || continue 2; done
+      dirs=$dirs$dir$nl
+      [ -x "$dir" ] || unknown "$dir: Permission denied"
+    else
+      missing=$missing$dir$nl
+    fi
+  done
+  lost $missing
+  [ -z "$why" ] || unknown "$why"
+}
+
+readable() { # FILE -> true when it can be read; else the probe's answer is set
+  [ -f "$1" ] && [ -r "$1" ] && return 0
+  if there "$1"; then why="$1: cannot be read"; else lost "$1"; fi
+  [ -z "$why" ] || unknown "$why"
+  return 1
+}
+
+complain() { # PROGRAM CODE: rows that do not begin with = are complaints, and one is enough to trust nothing
+  [ "$2" != 137 ] || unknown "$1 did not answer in $limit s"
+  case $nl$rows in
+    *"$nl"[!=]*)
+      said=
+      for row in $rows; do
+        case $row in =*) ;; *) said="$said $row" ;; esac
+      done
+      unknown "$(printf %.300s "${said# }")"
+      ;;
+  esac
+  [ "$2" = 0 ] || unknown "$1 ended with $2"
+}
+
+trim() { # TEXT -> text: without blanks around it
+  text=${1%"$cr"}
+  text=${text#"${text%%[!\ "$tab"]*}"}
+  text=${text%"${text##*[!\ "$tab"]}"}
+}
