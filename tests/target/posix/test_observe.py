@@ -73,7 +73,7 @@ def dpkg(folder: Path, body: str) -> dict[str, str]:
 def test_this_machine(shell: Shell) -> None:
     catalog = knowledge.catalog()
     values = {k.upper(): "\n".join(v) for k, v in catalog.literals("linux").items()}
-    seen = look(shell, **values)
+    seen = look(shell, moved=None, wrap=(), **values)
     assert seen.platform == "linux"
     assert seen.host["kernel"] == os.uname().release
     assert seen.host["euid"] == str(os.geteuid())
