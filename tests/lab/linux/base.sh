@@ -6,6 +6,7 @@
 #   nopass     sudo without a password          withpass   sudo with the password       plain      no sudo
 #   noisy      as nopass, its profile prints a lot
 #   cshuser fishuser (deb12 only) as nopass with that login shell;  deb12 has doas too, for user nopass
+# root has the password too, for su; sshd lets root in by key only
 
 # shellcheck disable=SC2034  # fleet and lab.py read it
 LAB_PASSWORD='Lab-2-pass'
@@ -96,6 +97,7 @@ X
 
 host_users() {
   local root=$1 user shell
+  echo "root:$LAB_PASSWORD" | chroot "$root" chpasswd
   for user in nopass withpass plain noisy cshuser fishuser; do
     shell=/bin/bash
     case $user in cshuser) shell=/bin/tcsh ;; fishuser) shell=/usr/bin/fish ;; esac

@@ -57,6 +57,7 @@ def test_users(shared_hosts: dict[str, Host], root: str) -> None:
     assert host.ssh("withpass", "sudo -n id -u", check=False).returncode != 0
     assert host.ssh("withpass", "sudo -S -p '' id -u", stdin=f"{PASSWORD}\n").stdout == "0\n"
     assert host.ssh("plain", "sudo -S -p '' id -u", stdin=f"{PASSWORD}\n", check=False).stdout == ""
+    assert host.ssh("plain", "su -c 'id -u'", stdin=f"{PASSWORD}\n").stdout == "0\n"
     assert len(host.ssh("noisy", "sudo -n id -u").stdout.splitlines()) > 100
 
 
