@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from ansible.release import __version__ as ansible_version
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
 from tests.e2e import playbooks
@@ -177,3 +179,19 @@ def test_200_hostile_answers(tmp_path: Path) -> None:
     assert len(rows) == 200
     assert {row["verdict"] for row in rows.values()} <= {"absent", "unknown", "present", "leftovers"}
     assert sum(row["verdict"] == "unknown" for row in rows.values()) > 100
+
+
+def test_ssh_password_without_sshpass(tmp_path: Path) -> None:
+    """Cores before 2.19 want the program sshpass for a password; a host must not vanish over that."""
+    done = playbooks.run(
+        tmp_path, "h ansible_host=127.0.0.1 ansible_port=1 ansible_user=x ansible_password=canary-4711\n"
+    )
+    row = done.rows()["h"]
+    old = tuple(map(int, ansible_version.split(".")[:2])) < (2, 19)
+    if old and shutil.which("sshpass") is None:
+        assert row["verdict"] == "unknown"
+        assert "install sshpass" in row["reasons"][0]
+    else:
+        assert row["verdict"] == "unreachable"
+    assert "Traceback" not in done.out
+    assert "canary-4711" not in done.out
