@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
 from tests.e2e import playbooks
 
 from . import snapshot
@@ -121,6 +122,15 @@ def test_transport(name: str, transported: playbooks.Run) -> None:
     row = row_of(name.replace(" ", "_"), transported)
     assert row["verdict"] == verdict, row
     assert any(words in reason for reason in row["reasons"]), row
+
+
+BY_FILE = ("requiretty", "requiretty and a password", "requiretty and noexec tmp", "pipelining off")
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, expected) in TRANSPORTS.items() if expected is ABSENT])
+def test_the_script_travels_on_stdin_unless_it_cannot(name: str, transported: playbooks.Run) -> None:
+    (record,) = evidence.read(transported.folder / "hosts" / f"{name.replace(' ', '_')}.jsonl")
+    assert record.data["transport"]["way"] == ("file" if name in BY_FILE else "stdin")
 
 
 def test_no_password_in_output_or_evidence(transported: playbooks.Run) -> None:
