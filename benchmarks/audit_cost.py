@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an audit costs, as ratios of one run: python -m benchmarks.audit_cost [HOSTS]. Needs root and the Linux lab.
 
-One real host of the Linux lab answers on as many addresses as asked for; the controller runs inside the lab, over real ssh.
+One real host of the lab answers on as many addresses as asked for; the controller runs in the lab, over real ssh.
 Wall times on loopback measure the processors, so only the ratios mean something.
 """
 
