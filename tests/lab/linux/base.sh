@@ -43,9 +43,10 @@ bootstrap() {
 # root_tag NAME: names the cached root; it changes with the recipe.
 root_tag() { { cat "$LAB_DIR/base.sh"; echo "$1"; } | sha256sum | cut -c1-12; }
 
-# cached_root NAME MAKER: builds CACHE/NAME-TAG with `MAKER NAME DIR` unless it is there; a build that was cut off leaves no half root.
+# cached_root NAME: builds CACHE/NAME-TAG with `$SELF _make NAME DIR` (a process of its own, so that any failing step ends it) unless it
+# is there; a build that was cut off leaves no half root.
 cached_root() {
-  local name=$1 maker=$2 root temporary
+  local name=$1 root temporary
   root=$CACHE/$name-$(root_tag "$name")
   mkdir -p "$CACHE"
   (
@@ -54,7 +55,7 @@ cached_root() {
     temporary=$CACHE/.building-$name
     rm -rf --one-file-system "$temporary"
     say "building the root $name (once)"
-    "$maker" "$name" "$temporary" || { say "the root $name could not be built"; exit 1; }
+    "$SELF" _make "$name" "$temporary" || { say "the root $name could not be built"; exit 1; }
     mv "$temporary" "$root"
   ) 9> "$CACHE/.lock-$name"
 }
