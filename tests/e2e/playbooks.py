@@ -6,8 +6,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -81,6 +83,37 @@ def run(
         check=False,
     )
     return Run(done.returncode, done.stdout.decode("utf-8", "replace"), folder)
+
+
+def kill_after(where: Path, inventory: Path, hosts: int, *args: str) -> Path:
+    """Start an audit and kill the controller and its workers (SIGKILL) as soon as evidence of some hosts is there.
+
+    Args:
+        where: working folder.
+        inventory: the inventory.
+        hosts: of how many hosts evidence must be there.
+        args: further arguments of ansible-playbook.
+
+    Returns:
+        The run folder.
+    """
+    out = where / "run"
+    process = subprocess.Popen(
+        command("evict.kaspersky.audit", inventory, *args, out=out),
+        cwd=where,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(list(out.glob("hosts/*.jsonl"))) < hosts:
+        assert time.monotonic() < deadline, "no evidence came"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return out
 
 
 def stand_in(path: Path, body: str) -> Path:

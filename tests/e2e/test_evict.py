@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -129,21 +126,7 @@ def test_used_folder_is_refused_before_any_host_is_asked(tmp_path: Path) -> None
 
 def test_report_of_a_killed_run(tmp_path: Path) -> None:
     hosts = inventory(tmp_path, a=PRESENT, b="time.sleep(60)\n")
-    process = subprocess.Popen(
-        playbooks.command("evict.kaspersky.audit", Path(hosts), out=tmp_path / "run"),
-        cwd=tmp_path,
-        env=playbooks.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "run").glob("hosts/*.jsonl")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    playbooks.kill_after(tmp_path, Path(hosts), 1)
     assert not (tmp_path / "run" / "rows.json").exists()
     done = evict(tmp_path, "report", str(tmp_path / "run"), "--format", "json")
     rows = {row["host"]: row for row in done.rows().values()}

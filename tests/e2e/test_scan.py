@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -122,22 +119,7 @@ def test_kill_of_the_controller_leaves_every_finished_host_whole(tmp_path: Path)
         hosts.append(f"h{number} ansible_connection=local ansible_shell_executable={slow}\n")
     inventory = tmp_path / "hosts"
     inventory.write_text("".join(hosts))
-    out = tmp_path / "run"
-    process = subprocess.Popen(
-        playbooks.command("evict.kaspersky.audit", inventory, "--forks", "12", out=out),
-        cwd=tmp_path,
-        env=playbooks.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while len(list(out.glob("hosts/*.jsonl"))) < 4:
-        assert time.monotonic() < deadline, "no evidence came"
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    out = playbooks.kill_after(tmp_path, inventory, 4, "--forks", "12")
     files = list(out.glob("hosts/*.jsonl"))
     finished = [log for log in map(evidence.load, files) if log.records]
     assert 3 <= len(finished) < 12
