@@ -74,7 +74,13 @@ class ActionModule(ActionBase):
     ) -> dict[str, t.Any]:
         host = str(task_vars["inventory_hostname"])
         hide = redact.Redactor(self._secrets(task_vars))
-        seen, problem, way = self._observe(settings, catalog, task_vars)
+        try:
+            seen, problem, way = self._observe(settings, catalog, task_vars)
+        except BaseException as exc:
+            # Core's class for the task keyword `timeout` has moved between releases and derives from BaseException.
+            if type(exc).__name__ != "TaskTimeoutError":
+                raise
+            seen, problem, way = None, trouble.silence(self._task.timeout), ""
         if seen is not None:
             row = assess(seen, catalog).row(host, seen)
         else:

@@ -121,8 +121,9 @@ Function Read-ObserveUninstall {
 $script:ReadKey = {
     param ($Probe, $Key, $Label, $Context)
 
-    $record = $Context.template.Clone()
-    $record.key = $Context.relative
+    $item = $Context.item
+    $record = $item.place.template.Clone()
+    $record.key = $item.relative
     $present = @($Key.GetValueNames())
     foreach ($name in $Context.values) {
         # The catalog's spelling goes into the record, whatever the case in this registry.
@@ -131,10 +132,10 @@ $script:ReadKey = {
         }
     }
     Add-ObserveRecord -Probe $Probe -Record $record
-    if ($Context.depth -lt $script:MaxDepth) {
+    if ($item.depth -lt $script:MaxDepth) {
         foreach ($name in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
-            $relative = if ($Context.relative) { '{0}\{1}' -f $Context.relative, $name } else { $name }
-            $Context.queue.Enqueue(@{ relative = $relative; depth = $Context.depth + 1 })
+            $relative = if ($item.relative) { '{0}\{1}' -f $item.relative, $name } else { $name }
+            $Context.queue.Enqueue(@{ place = $item.place; relative = $relative; depth = $item.depth + 1 })
         }
     }
 }
@@ -142,35 +143,31 @@ $script:ReadKey = {
 Function Read-ObserveTree {
     <#
     .SYNOPSIS
-    The keys at and below one root, nearest first, so that the cap on records cuts off the deepest ones only.
+    The keys at and below several places, nearest first over all of them, so that the cap on records cuts off the deepest
+    keys only, and a big tree in one place hides none of the others.
+    .PARAMETER Place
+    Hashtables: base (an open key), path (below it), label (for reasons), template (what each record starts with).
     #>
     param (
         [hashtable]$Probe,
-        [object]$Base,
-        [string]$Path,
-        [string]$Label,
-        [hashtable]$Template,
+        [AllowEmptyCollection()][object[]]$Place,
         [AllowEmptyCollection()][object[]]$ValueName
     )
 
     $queue = New-Object -TypeName System.Collections.Queue
-    $queue.Enqueue(@{ relative = ''; depth = 0 })
+    foreach ($one in $Place) {
+        $queue.Enqueue(@{ place = $one; relative = ''; depth = 0 })
+    }
     while ($queue.Count -gt 0) {
         $item = $queue.Dequeue()
         $tail = if ($item.relative) { "\$($item.relative)" } else { '' }
         $arguments = @{
             Probe = $Probe
-            Key = $Base
-            Name = "$Path$tail"
-            Label = "$Label$tail"
+            Key = $item.place.base
+            Name = "$($item.place.path)$tail"
+            Label = "$($item.place.label)$tail"
             Script = $script:ReadKey
-            Context = @{
-                template = $Template
-                relative = $item.relative
-                depth = $item.depth
-                values = $ValueName
-                queue = $queue
-            }
+            Context = @{ item = $item; values = $ValueName; queue = $queue }
             Listed = [bool]$item.relative
         }
         Use-ObserveSubKey @arguments
@@ -188,22 +185,24 @@ Function Read-ObserveMachineTree {
         [AllowEmptyCollection()][object[]]$ValueName
     )
 
-    foreach ($view in @(Get-ObserveView)) {
-        $base = Open-ObserveBaseKey -Hive LocalMachine -View $view
-        try {
+    $bases = New-Object -TypeName System.Collections.ArrayList
+    try {
+        $places = foreach ($view in @(Get-ObserveView)) {
+            $base = Open-ObserveBaseKey -Hive LocalMachine -View $view
+            [void]$bases.Add($base)
             foreach ($path in $Root) {
-                $arguments = @{
-                    Probe = $Probe
-                    Base = $base
-                    Path = $path
-                    Label = "HKLM\$path ($view-bit)"
-                    Template = @{ root = $path; view = $view; sid = '' }
-                    ValueName = $ValueName
+                @{
+                    base = $base
+                    path = $path
+                    label = "HKLM\$path ($view-bit)"
+                    template = @{ root = $path; view = $view; sid = '' }
                 }
-                Read-ObserveTree @arguments
             }
         }
-        finally {
+        Read-ObserveTree -Probe $Probe -Place @($places) -ValueName $ValueName
+    }
+    finally {
+        foreach ($base in $bases) {
             $base.Dispose()
         }
     }
@@ -293,14 +292,16 @@ Function Read-ObserveUserHive {
         $loaded = @(Get-ObserveHive -Users $users)
         # Before the records: a probe that ends early must still name these.
         Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded
+        $trees = New-Object -TypeName System.Collections.ArrayList
         foreach ($sid in $loaded) {
             foreach ($place in $script:UserSoftware) {
                 if ($Literal) {
+                    $list = '{0}\{1}{2}' -f $sid, $place.prefix, $script:UninstallKey
                     $arguments = @{
                         Probe = $Probe
                         Key = $users
-                        Name = '{0}\{1}{2}' -f $sid, $place.prefix, $script:UninstallKey
-                        Label = 'HKU\{0}\{1}{2}' -f $sid, $place.prefix, $script:UninstallKey
+                        Name = $list
+                        Label = "HKU\$list"
                         Script = $script:ReadUninstallList
                         Context = @{ view = $place.view; sid = $sid; filter = $filter }
                     }
@@ -312,18 +313,16 @@ Function Read-ObserveUserHive {
                         # Not below Software: the same key for both kinds of programs.
                         continue
                     }
-                    $arguments = @{
-                        Probe = $Probe
-                        Base = $users
-                        Path = "$sid\$real"
-                        Label = "HKU\$sid\$real"
-                        Template = @{ root = $path; view = $place.view; sid = $sid }
-                        ValueName = $ValueName
-                    }
-                    Read-ObserveTree @arguments
+                    [void]$trees.Add(@{
+                            base = $users
+                            path = "$sid\$real"
+                            label = "HKU\$sid\$real"
+                            template = @{ root = $path; view = $place.view; sid = $sid }
+                        })
                 }
             }
         }
+        Read-ObserveTree -Probe $Probe -Place $trees.ToArray() -ValueName $ValueName
     }
     finally {
         $users.Dispose()

@@ -84,8 +84,8 @@ def _verdicts(value: object) -> tuple[Verdict, ...]:
 def _seconds(value: object) -> int:
     if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value):
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 600:
-        raise ValueError("must be a whole number of seconds from 1 to 600")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 240:
+        raise ValueError("must be a whole number of seconds from 1 to 240")
     return int(value)
 
 

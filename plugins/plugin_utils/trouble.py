@@ -173,6 +173,16 @@ def module(message: str) -> Trouble:
     )
 
 
+def silence(seconds: int) -> Trouble:
+    """The host took longer than the task may."""
+    return Trouble(
+        Verdict.UNKNOWN,
+        "timeout",
+        f"timeout: no answer within {seconds} s, though a session may have come about: "
+        "look for a hanging file system or a dead connection, then audit it again",
+    )
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """The meaningful part of a message as one bounded line: ssh's noise and control characters dropped."""
     kept = [
