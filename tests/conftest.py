@@ -18,7 +18,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 LAB = HERE / "lab"
-# Folder below tests/lab -> how the layer is called; anything else there is "other lab tests".
+# Folder below tests/lab -> how the layer is called; anything else there is "further labs: cores, mixed fleet, newcomer".
 LABS = {"linux": "Linux lab", "windows": "Windows lab"}
 MAY_BE_SKIPPED_IN_CI = "no PowerShell kit"
 
@@ -32,7 +32,7 @@ def lab_of(path: Path) -> str | None:
     """The layer a test file belongs to, or None when it lies outside ``tests/lab``."""
     if not path.is_relative_to(LAB):
         return None
-    return LABS.get(path.relative_to(LAB).parts[0], "other lab tests")
+    return LABS.get(path.relative_to(LAB).parts[0], "further labs: cores, mixed fleet, newcomer")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
