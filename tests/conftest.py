@@ -18,8 +18,9 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 LAB = HERE / "lab"
-# Folder below tests/lab -> how the layer is called; anything else there is "further labs: cores, mixed fleet, newcomer".
+# Folder below tests/lab -> how the layer is called; the files beside them are OTHERS.
 LABS = {"linux": "Linux lab", "windows": "Windows lab"}
+OTHERS = "further labs: cores, mixed fleet, newcomer"
 MAY_BE_SKIPPED_IN_CI = "no PowerShell kit"
 
 
@@ -32,7 +33,7 @@ def lab_of(path: Path) -> str | None:
     """The layer a test file belongs to, or None when it lies outside ``tests/lab``."""
     if not path.is_relative_to(LAB):
         return None
-    return LABS.get(path.relative_to(LAB).parts[0], "further labs: cores, mixed fleet, newcomer")
+    return LABS.get(path.relative_to(LAB).parts[0], OTHERS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
