@@ -188,6 +188,15 @@ Describe 'registry' {
         @($answer.records[0..2] | ForEach-Object { $_.key }) | Should -Be @('', 'a', 'zz')
     }
 
+    It 'lets a big tree in one place hide none of the others' {
+        $many = @{}
+        foreach ($number in 1..2100) { $many["SOFTWARE\KasperskyLab\a\b\$number"] = @{} }
+        Initialize-FakeRegistry -Machine64 $many -Machine32 @{ 'SOFTWARE\KasperskyLab\KES\environment' = @{ ProductName = 'KES' } }
+        $answer = Invoke-Tree
+        $answer.status | Should -Be 'unknown'
+        @($answer.records | Where-Object { $_.view -eq '32' } | ForEach-Object { $_.key }) | Should -Be @('', 'KES', 'KES\environment')
+    }
+
     It 'names a key it may not <what>' -ForEach @(
         @{ what = 'open' }
         @{ what = 'list' }
