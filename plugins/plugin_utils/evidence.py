@@ -176,6 +176,8 @@ def load(path: Path) -> Log:
                         )
                     if records and record.host != records[0].host:
                         problems.append(f"line {number} speaks of another host than line 1")
+                    if records and record.run != records[0].run:
+                        problems.append(f"line {number} is of another run than line 1")
                     records.append(record)
                 head = canonical.sha256(line)
     except OSError as exc:
@@ -215,10 +217,10 @@ def _line(body: dict[str, t.Any]) -> bytes:
     """Canonical JSON of a record, made possible by force where its data cannot be written as it is."""
     try:
         raw = canonical.dumps(body)
-        json.loads(raw)  # what cannot be read back (nested too deep for the reader) must not be written
-    except (canonical.CanonicalError, ValueError, RecursionError):
-        raw = canonical.dumps(_plain(body, _DEPTH))
-    return raw
+    except canonical.CanonicalError:
+        raw = b""
+    # What cannot be read back as it is (nested too deep for the reader, keys that are no text) must not be written.
+    return raw if _parse(raw)[0] is not None else canonical.dumps(_plain(body, _DEPTH))
 
 
 def _plain(value: object, depth: int) -> t.Any:
