@@ -184,7 +184,7 @@ once() { # DIR... -> dirs: those that are there, each once even when some are li
 
 readable() { # FILE -> true when it can be read; else the probe's answer is set
   [ -f "$1" ] && [ -r "$1" ] && return 0
-  if there "$1"; then why="$1: cannot be read"; else lost "$1"; fi
+  if [ -f "$1" ]; then why="$1: Permission denied"; elif there "$1"; then why="$1: is not a file"; else lost "$1"; fi
   [ -z "$why" ] || unknown "$why"
   return 1
 }

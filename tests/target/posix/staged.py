@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A root file system of the test's own: this machine's as an overlay in a private mount namespace.
+
+It is gone with its last process, and nothing is written outside memory and the test's folder. So the observer can be
+shown broken databases, other init systems and hosts without a tool. Needs root, or user namespaces that may mount an overlay.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
+
+NONCE = "evict-fedcba9876543210fedcba98"
+KEYS = ("PACKAGES", "UNITS", "INIT_SCRIPTS", "EXE_DIRS", "PATHS", "TREES", "SETUP_FILES", "USERS", "GROUPS")
+# The overlay's upper half must not lie below its lower half, hence the tmpfs.
+STAGE = """set -e
+mount -t tmpfs -o mode=755 evict "$0"
+mkdir "$0/upper" "$0/work" "$0/root"
+mount -t overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
+mount --rbind /proc "$0/root/proc"
+mount --rbind /dev "$0/root/dev"
+mount -t tmpfs -o mode=1777 tmp "$0/root/tmp"
+mount -t tmpfs -o mode=755 run "$0/root/run"
+rm -f "$0/root/.dockerenv"
+cat >"$0/root/run/observe"
+chmod 644 "$0/root/run/observe"
+chroot "$0/root" /bin/sh -ec "$1"
+shift
+exec chroot "$0/root" "$@" <"$0/root/run/observe"
+"""
+
+
+@functools.cache
+def _unshare() -> tuple[str, ...]:
+    """How to come into a mount namespace here; empty when there is no way."""
+    ways: list[tuple[str, ...]] = [("unshare", "--mount", "--propagation", "private")]
+    if os.geteuid() != 0:
+        ways = [("unshare", "--user", "--map-root-user", "--mount", "--propagation", "private")]
+    test = "mount -t tmpfs x /mnt && mkdir /mnt/u /mnt/w"
+    test += " && mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w x /mnt"
+    for way in ways:
+        try:
+            done = subprocess.run([*way, "sh", "-c", test], capture_output=True, timeout=20, check=False)
+        except FileNotFoundError:
+            continue
+        if done.returncode == 0:
+            return way
+    return ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One probe's answer as this file reads it: independently of the brain, so that two readings of the format meet."""
+
+    status: str
+    reason: str
+    records: list[dict[str, str]] = field(default_factory=list)
+
+
+def decode(raw: bytes, nonce: str) -> dict[str, Answer]:
+    """Read a whole answer strictly, as docs/formats.md section 3 says; anything odd fails the test."""
+    lines = [line for line in raw.decode("ascii", "surrogateescape").splitlines() if line.startswith(nonce + " ")]
+    assert lines[0] == f"{nonce} B 1 posix"
+    assert lines[-1] == f"{nonce} E {len(lines) - 1}"
+    records: dict[str, list[dict[str, str]]] = {}
+    answers: dict[str, Answer] = {}
+    for line in lines[1:-1]:
+        assert len(line) < 4096
+        _, kind, probe, *rest = line.split(" ")
+        if kind == "R":
+            assert probe not in answers, "a record after its probe's answer"
+            records.setdefault(probe, []).append(dict(map(_field, rest)))
+        else:
+            assert kind == "P"
+            status, *rest = rest
+            assert status in ("ok", "absent", "unknown")
+            answers[probe] = Answer(status, dict(map(_field, rest))["reason"], records.get(probe, []))
+    return answers
+
+
+def _field(text: str) -> tuple[str, str]:
+    mark = min(text.find(c) for c in "=:" if c in text)
+    key, value = text[:mark], text[mark + 1 :]
+    if text[mark] == "=":
+        return key, value
+    return key, bytes.fromhex(value).decode("utf-8", "surrogateescape")
+
+
+def script(**values: str | list[str]) -> bytes:
+    """What a host gets on standard input."""
+    given: dict[str, str | list[str]] = {**dict.fromkeys(KEYS, ""), "NONCE": NONCE, "TIMEOUT": "20"}
+    given |= {k.upper(): v for k, v in values.items()}
+    texts = {k: v if isinstance(v, str) else "\n".join(v) for k, v in given.items()}
+    return ("".join(f"EVICT_{k}={shlex.quote(v)}\n" for k, v in texts.items()) + knowledge.OBSERVE_SH).encode()
+
+
+def look(
+    folder: Path,
+    prepare: str = "",
+    *,
+    shell: tuple[str, ...] = ("/bin/sh",),
+    user: bool = False,
+    **values: str | list[str],
+) -> dict[str, Answer]:
+    """Run the observer in a root that `prepare` (a shell script, run in it with -e) has made what the test needs."""
+    raw = raw_look(folder, prepare, shell=shell, user=user, **values)
+    return decode(raw, NONCE)
+
+
+def raw_look(
+    folder: Path,
+    prepare: str = "",
+    *,
+    shell: tuple[str, ...] = ("/bin/sh",),
+    user: bool = False,
+    **values: str | list[str],
+) -> bytes:
+    """As `look`, but what it printed; `user`: as somebody without privileges."""
+    way = _unshare()
+    if not way:
+        pytest.skip("no mount namespaces here: observe.sh in staged roots")
+    drop: tuple[str, ...] = ()
+    if user:
+        if os.geteuid() != 0:
+            pytest.skip("needs root: observe.sh as another user in staged roots")
+        drop = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+    stage = folder / "stage"
+    stage.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [*way, "sh", "-c", STAGE, stage, prepare or ":", *drop, *shell],
+        input=script(**values),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    return done.stdout
