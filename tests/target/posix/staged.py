@@ -2,7 +2,7 @@
 """A root file system of the test's own: this machine's as an overlay in a private mount namespace.
 
 It is gone with its last process, and nothing is written outside memory and the test's folder. So the observer can be
-shown broken databases, other init systems and hosts without a tool. Needs root, or user namespaces that may mount an overlay.
+shown broken databases, other init systems and hosts without a tool. Needs root, or user namespaces that may mount one.
 """
 
 from __future__ import annotations
