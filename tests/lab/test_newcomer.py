@@ -10,8 +10,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,17 +91,18 @@ class FirstAudit:
 
 
 @pytest.fixture(scope="module", params=[NOBODY, 0], ids=["ordinary-user", "root"])
-def first(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FirstAudit:
+def first(request: pytest.FixtureRequest) -> Iterator[FirstAudit]:
     """A newcomer's first audit."""
-    base = tmp_path_factory.mktemp("newcomer")
-    # pytest's folders are closed to others; the account must get through to its home.
-    for folder in (base, *base.parents):
-        if len(folder.parts) > 2 and folder.stat().st_uid == os.geteuid():
-            folder.chmod(folder.stat().st_mode | 0o011)
-    someone = Newcomer(base, request.param)
-    started = time.monotonic()
-    out = someone.run("make", "audit")
-    return FirstAudit(by=someone, out=out, seconds=time.monotonic() - started)
+    # Not below pytest's folder: each session of pytest closes that to other accounts, also for one that runs already.
+    base = Path(tempfile.mkdtemp(prefix="evict-newcomer-"))
+    base.chmod(0o711)
+    try:
+        someone = Newcomer(base, request.param)
+        started = time.monotonic()
+        out = someone.run("make", "audit")
+        yield FirstAudit(by=someone, out=out, seconds=time.monotonic() - started)
+    finally:
+        shutil.rmtree(base)
 
 
 def test_first_audit_is_quick_and_leaves_the_clone_clean(first: FirstAudit) -> None:
