@@ -75,7 +75,7 @@ def _verdicts(value: object) -> tuple[Verdict, ...]:
         if str(item) not in known:
             near = difflib.get_close_matches(str(item), known, 1)
             raise ValueError(
-                f"{item!r} is no verdict"
+                f"{repr(item)[:80]} is no verdict"
                 + (f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}")
             )
     return tuple(Verdict(str(item)) for item in value)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 
 from .verdict import Verdict
@@ -78,7 +79,7 @@ class Row:
             raise ValueError(f"not a row: {exc!r}") from exc
 
     def short(self) -> dict[str, t.Any]:
-        """The short row. Reasons are shortened until the JSON fits, never the verdict or the product ids."""
+        """The short row. Texts are shortened until the JSON fits, never the verdict or the product ids."""
         short: dict[str, t.Any] = {
             "host": _clip(self.host, 255),
             "verdict": str(self.verdict),
@@ -92,7 +93,7 @@ class Row:
         room = SHORT_LIMIT - _size(short) - 40
         for number, reason in enumerate(self.reasons):
             clipped = _clip(reason, 240)
-            room -= len(clipped.encode("unicode_escape")) + 4
+            room -= _size(clipped) + 2
             if room < 0:
                 short["reasons"].append(f"and {len(self.reasons) - number} more, see rows.json")
                 break
@@ -101,12 +102,16 @@ class Row:
 
 
 def _clip(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """A text of at most `limit` bytes inside JSON, where one character may take twelve."""
+    text, whole = text[: limit + 1], text
+    if text == whole and _size(text) - 2 <= limit:
+        return text
+    while _size(text) - 2 > limit - 3:
+        text = text[:-1]
+    return text + "..."
 
 
 def _size(data: object) -> int:
-    import json
-
     return len(json.dumps(data))
 
 
