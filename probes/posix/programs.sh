@@ -93,7 +93,7 @@ init_scripts() {
 
 processes() {
   [ -e /proc/self/stat ] || { unknown '/proc is not mounted' && return 0; }
-  [ -e /proc/1 ] || unknown "other users' processes are hidden (hidepid): run with privilege (become)"
+  [ -e /proc/1/stat ] || unknown "other users' processes are hidden (hidepid): run with privilege (become)"
   if ! has ls || ! has readlink; then unknown 'ls or readlink is missing' && return 0; fi
   below=
   for dir in $EVICT_EXE_DIRS; do

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.target.posix.staged import look, raw_look
+from tests.target.posix.staged import NONCE, decode, look, raw_look
 
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh")}
 
@@ -90,9 +90,16 @@ def test_dpkg_tool_without_any_database_is_absent(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("rpm") is None, reason="no rpm here: the real rpm")
 def test_the_real_rpm(shell: tuple[str, ...], tmp_path: Path) -> None:
     # No database: none is made, though rpm -qa would.
-    look_for = "find / -xdev -name 'rpmdb.sqlite*' -o -xdev -name '.rpm.lock'"
-    seen = look(tmp_path, "mkdir -p /var/lib/rpm", shell=shell, packages=["kesl"])["packages.rpm"]
-    assert seen.status == "absent", look_for
+    listing = (
+        "sh",
+        "-c",
+        '"$@"; find /var/lib /usr/lib/sysimage /root/.rpmdb -name "*rpmdb*" -o -name .rpm.lock 2>&- | sed "s/^/MADE /"',
+        "sh",
+    )
+    made = "mkdir -p /var/lib/rpm; rm -rf /root/.rpmdb"
+    raw = raw_look(tmp_path, made, shell=(*listing, *shell), packages=["kesl"])
+    assert decode(raw, NONCE)["packages.rpm"].status == "absent"
+    assert b"MADE" not in raw
     (tmp_path / "2").mkdir()
     made = "rpm --dbpath /var/lib/rpm --initdb\n"
     seen = look(tmp_path / "2", made, shell=shell, packages=["kesl"])["packages.rpm"]
@@ -388,3 +395,12 @@ def test_no_process_stays_behind(shell: tuple[str, ...], tmp_path: Path, hang: b
     # A killed one may still wait for pid 1 to take notice. The sh is the one that counts.
     assert [name for name, state, parent in left if (state, parent) != ("Z", "1")] == ["(sh)"], raw
     assert (b"did not answer in 1 s".hex() in raw) == hang
+
+
+@pytest.mark.parametrize("option", ["1", "2", "4"])
+def test_hidden_processes_are_not_absent(shell: tuple[str, ...], tmp_path: Path, option: str) -> None:
+    made = f"mount -t proc -o hidepid={option} proc /proc"
+    seen = look(tmp_path, made, shell=shell, user=True, exe_dirs=["/opt/kaspersky"])["processes"]
+    assert seen.status == "unknown", seen
+    assert "hidepid" in seen.reason
+    assert "become" in seen.reason
