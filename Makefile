@@ -33,7 +33,7 @@ lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
 	@tests/lab/linux/demo up
 
 lab-audit: setup ## audit the Linux lab
-	@tools/audit -- -i "$$(tests/lab/linux/demo inventory)" $(ARGS)
+	@inventory=$$(tests/lab/linux/demo inventory) && tools/audit -- -i "$$inventory" $(ARGS)
 
 lab-down: ## stop the Linux lab and remove what it made
 	@tests/lab/linux/demo down
