@@ -93,9 +93,9 @@ class FirstAudit:
 @pytest.fixture(scope="module", params=[NOBODY, 0], ids=["ordinary-user", "root"])
 def first(request: pytest.FixtureRequest) -> Iterator[FirstAudit]:
     """A newcomer's first audit."""
-    # Not below pytest's folder: each session of pytest closes that to other accounts, also for one that runs already.
+    # Not below pytest's own folder: any other session of pytest closes that one to everybody else.
     base = Path(tempfile.mkdtemp(prefix="evict-newcomer-"))
-    base.chmod(0o711)
+    base.chmod(0o755)
     try:
         someone = Newcomer(base, request.param)
         started = time.monotonic()
