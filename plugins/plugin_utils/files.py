@@ -131,7 +131,7 @@ def make_folder(path: Path) -> None:
     """Make a folder and its missing parents, each with 0700. One that is there is left as it is.
 
     Raises:
-        EvidenceError: it cannot be made.
+        EvidenceError: it cannot be made, or it is a link.
     """
     missing = []
     at = path
@@ -146,6 +146,8 @@ def make_folder(path: Path) -> None:
                 os.mkdir(folder, 0o700)
                 os.chmod(folder, 0o700)
                 sync_folder(folder.parent)
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
     except OSError as exc:

@@ -127,7 +127,12 @@ def host_of(name: str) -> str | None:
     """The host of a file name without suffix; None when the name was clipped."""
     if "~" in name:
         return None
-    return "" if name == "%" else unquote(name, errors="surrogateescape")
+    if name == "%":
+        return ""
+    try:
+        return unquote(name, errors="surrogatepass")
+    except UnicodeDecodeError:  # no name that file_name makes
+        return unquote(name, errors="surrogateescape")
 
 
 def hosts_of(task_vars: Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
@@ -253,6 +258,7 @@ class RunFolder:
             if not fault:
                 self._ready = True
                 return self
+            self._drop_lock()  # it is on a folder that is not ours
             if self._chosen:
                 raise EvidenceError(fault)
         raise EvidenceError(
