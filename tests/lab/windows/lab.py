@@ -57,10 +57,10 @@ def kit() -> Path:
     """The kit's folder.
 
     Raises:
-        NoKit: there is no archive for Windows, or no SHA256SUMS, in it.
+        NoKit: there is no archive for Windows (or more than one), or no SHA256SUMS, in it.
     """
     folder = Path(os.environ.get("EVICT_WINDOWS_KIT") or BESIDE)
-    if not (folder / "SHA256SUMS").is_file() or not list(folder.glob("powershell-*-win-x64.tar.xz")):
+    if not (folder / "SHA256SUMS").is_file() or len(list(folder.glob("powershell-*-win-x64.tar.xz"))) != 1:
         raise NoKit(NO_KIT)
     return folder
 

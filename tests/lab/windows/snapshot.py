@@ -25,8 +25,8 @@ _LOCAL = r"file: drive_c/users/root/AppData/Local/"
 ALLOWED: tuple[tuple[str, str], ...] = (
     (r"process: (conhost|cmd|runrc|start|reg|tasklist|pwsh-host|powershell|pwsh)\.exe", "commands that come and go"),
     (
-        _LOCAL + "Microsoft/PowerShell(/StartupProfileData-NonInteractive)?",
-        "PowerShell's own start-up profile and the time of its folder, every start",
+        _LOCAL + "Microsoft/PowerShell(/StartupProfileData-NonInteractive|/ModuleAnalysisCache-[0-9A-F]+)?",
+        "PowerShell's own start-up profile, its cache of module names, and the time of their folder",
     ),
     (
         _LOCAL + "Temp",
