@@ -110,6 +110,8 @@ def build(
     logs: dict[str, Log | str] = {}
     for name in [] if memory_only else _host_files(folder, sums):
         host, read = _host_log(folder, name, by_file.get(name), sums)
+        if isinstance(read, Log) and read.records and log.records and read.records[0].run != log.records[0].run:
+            read = "its evidence fails verification: it is of another run"
         logs[host] = read
         known.setdefault(host)
     wanted = set(scope)
