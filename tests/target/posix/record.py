@@ -12,8 +12,7 @@ import tempfile
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
-from tests.target.posix.staged import NONCE, raw_look
-from tests.target.posix.test_staged import database
+from tests.target.posix.staged import NONCE, database, raw_look
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures" / "posix"
 

@@ -144,3 +144,26 @@ def raw_look(
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
     return done.stdout
+
+
+def stanza(name: str, status: str, arch: str = "amd64", version: str = "Version: 12.1.0-1297\n") -> str:
+    return (
+        f"Package: {name}\nStatus: {status}\nMaintainer: x <x@example.org>\nArchitecture: {arch}\n{version}"
+        "Description: x\n more text\n\n"
+    )
+
+
+STATES = {
+    "kesl": ("install ok installed", "ii"),
+    "kesl-gui": ("deinstall ok config-files", "rc"),
+    "klnagent64": ("install ok half-configured", "iF"),
+    "klms": ("install reinstreq half-installed", "iHR"),
+    "kess": ("hold ok installed", "hi"),
+    "kics": ("install ok unpacked", "iU"),
+}
+
+
+def database(*extra: str) -> str:
+    """Shell text that writes a dpkg database with one package in each state."""
+    text = "".join(stanza(name, status) for name, (status, _) in STATES.items()) + "".join(extra)
+    return f"cat >/var/lib/dpkg/status <<'END'\n{text}END\nmkdir -p /var/lib/dpkg/info; : >/var/lib/dpkg/info/x.list\n"

@@ -6,114 +6,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.target.posix.staged import NONCE, decode, look, raw_look
-
-SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh")}
-
-
-@pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    words = SHELLS[request.param]
-    if shutil.which(words[0]) is None:
-        pytest.skip(f"no {words[0]} on this machine: observe.sh in it")
-    return words
-
-
-def stanza(name: str, status: str, arch: str = "amd64", version: str = "Version: 12.1.0-1297\n") -> str:
-    return (
-        f"Package: {name}\nStatus: {status}\nMaintainer: x <x@example.org>\nArchitecture: {arch}\n{version}"
-        "Description: x\n more text\n\n"
-    )
-
-
-STATES = {
-    "kesl": ("install ok installed", "ii"),
-    "kesl-gui": ("deinstall ok config-files", "rc"),
-    "klnagent64": ("install ok half-configured", "iF"),
-    "klms": ("install reinstreq half-installed", "iHR"),
-    "kess": ("hold ok installed", "hi"),
-    "kics": ("install ok unpacked", "iU"),
-}
-
-
-def database(*extra: str) -> str:
-    """Shell text that writes a dpkg database with one package in each state."""
-    text = "".join(stanza(name, status) for name, (status, _) in STATES.items()) + "".join(extra)
-    return f"cat >/var/lib/dpkg/status <<'END'\n{text}END\nmkdir -p /var/lib/dpkg/info; : >/var/lib/dpkg/info/x.list\n"
-
-
-needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="no dpkg here: the real dpkg-query")
-
-
-@needs_dpkg
-def test_the_real_dpkg_and_its_status_file_say_the_same(shell: tuple[str, ...], tmp_path: Path) -> None:
-    made = database(stanza("klnagent", "install ok installed", "i386"), stanza("xkesl", "install ok installed"))
-    names = [*STATES, "klnagent"]
-    asked = look(tmp_path, made, shell=shell, packages=names)["packages.dpkg"]
-    assert asked.status == "ok", asked
-    assert {r["name"]: r["state"] for r in asked.records} == {n: s for n, (_, s) in STATES.items()} | {"klnagent": "ii"}
-    assert {r["arch"] for r in asked.records if r["name"] == "klnagent"} == {"i386"}
-    (tmp_path / "2").mkdir()
-    read = look(tmp_path / "2", made + "rm $(command -v dpkg-query)\n", shell=shell, packages=names)["packages.dpkg"]
-    assert read == asked
-
-
-@needs_dpkg
-@pytest.mark.parametrize(
-    ("break_it", "words"),
-    [
-        ("echo 'Package kesl' >/var/lib/dpkg/status", "parsing file"),
-        ("head -c 3000 /dev/urandom >/var/lib/dpkg/status", "dpkg-query"),
-        (": >/var/lib/dpkg/status", "names no package"),
-        ("rm /var/lib/dpkg/status", "is missing"),
-        ("rm /var/lib/dpkg/status; mkdir /var/lib/dpkg/status", "status"),
-        ("rm /var/lib/dpkg/status; ln -s status /var/lib/dpkg/status", "status"),
-    ],
-)
-def test_a_broken_dpkg_database_is_unknown(tmp_path: Path, break_it: str, words: str) -> None:
-    seen = look(tmp_path, database() + break_it, packages=list(STATES))["packages.dpkg"]
-    assert seen.status == "unknown", seen
-    assert words in seen.reason
-
-
-def test_dpkg_tool_without_any_database_is_absent(tmp_path: Path) -> None:
-    for number, made in enumerate(("rm -r /var/lib/dpkg", "rm -r /var/lib/dpkg/*; : >/var/lib/dpkg/status")):
-        (tmp_path / str(number)).mkdir()
-        seen = look(tmp_path / str(number), f"mkdir -p /var/lib/dpkg/x\n{made}", packages=["kesl"])
-        assert (seen["packages.dpkg"].status, seen["packages.dpkg"].reason) == ("absent", "")
-
-
-@pytest.mark.skipif(shutil.which("rpm") is None, reason="no rpm here: the real rpm")
-def test_the_real_rpm(shell: tuple[str, ...], tmp_path: Path) -> None:
-    # No database: none is made, though rpm -qa would.
-    listing = (
-        "sh",
-        "-c",
-        '"$@"; find /var/lib /usr/lib/sysimage /root/.rpmdb -name "*rpmdb*" -o -name .rpm.lock 2>&- | sed "s/^/MADE /"',
-        "sh",
-    )
-    made = "mkdir -p /var/lib/rpm; rm -rf /root/.rpmdb"
-    raw = raw_look(tmp_path, made, shell=(*listing, *shell), packages=["kesl"])
-    assert decode(raw, NONCE)["packages.rpm"].status == "absent"
-    assert b"MADE" not in raw
-    (tmp_path / "2").mkdir()
-    made = "rpm --dbpath /var/lib/rpm --initdb\n"
-    seen = look(tmp_path / "2", made, shell=shell, packages=["kesl"])["packages.rpm"]
-    assert (seen.status, seen.reason) == ("unknown", "the database in /var/lib/rpm names no package")
-    (tmp_path / "3").mkdir()
-    broken = made + "head -c 9000 /dev/urandom >/var/lib/rpm/rpmdb.sqlite; rm -f /var/lib/rpm/rpmdb.sqlite-*\n"
-    seen = look(tmp_path / "3", broken, shell=shell, packages=["kesl"])["packages.rpm"]
-    assert seen.status == "unknown"
-    assert "rror" in seen.reason
-    (tmp_path / "4").mkdir()
-    lost = made + "rm $(command -v rpm)\n"
-    seen = look(tmp_path / "4", lost, shell=shell, packages=["kesl"])["packages.rpm"]
-    assert (seen.status, seen.reason) == ("unknown", "rpm is missing, but there is a database in /var/lib/rpm")
-
+from tests.target.posix.staged import NONCE, database, decode, look, raw_look, script
 
 UNITS = """
 mkdir -p /etc/systemd/system/kesl.service.d /run/systemd/system /usr/lib/systemd/system
@@ -134,10 +32,10 @@ chmod 755 /usr/sbin/systemctl
 UNIT_NAMES = ["kesl-supervisor.service", "kesl.service", "kess.service", "klnagent64.service", "no.service"]
 
 
-def test_units(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_units(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     says = """while [ "$1" != -- ]; do shift; done; shift
 for name in "$@"; do printf 'ActiveState=%s\\nUnitFileState=\\n\\n' "${name%%.*}"; done"""
-    seen = look(tmp_path, UNITS.replace("SYSTEMCTL", says), shell=shell, units=UNIT_NAMES)["units"]
+    seen = look(tmp_path, UNITS.replace("SYSTEMCTL", says), shell=target_shell, units=UNIT_NAMES)["units"]
     assert seen.status == "ok"
     got = {(r["path"], r["kind"], r["target"], r["exec"], r["active"], r["enabled"]) for r in seen.records}
     etc, usr = "/etc/systemd/system", "/usr/lib/systemd/system"
@@ -159,10 +57,10 @@ def test_units_of_a_systemd_that_does_not_answer(tmp_path: Path, says: str) -> N
     assert {(r["active"], r["enabled"]) for r in seen.records} == {("", "")}
 
 
-def test_init_scripts_once_per_place(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_init_scripts_once_per_place(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     made = "mkdir -p /etc/rc.d/init.d; rm -rf /etc/init.d; ln -s rc.d/init.d /etc/init.d\n"
     made += ": >/etc/init.d/kesl; : >/etc/rc.d/kav\n"
-    seen = look(tmp_path, made, shell=shell, init_scripts=["kav", "kesl"])["init_scripts"]
+    seen = look(tmp_path, made, shell=target_shell, init_scripts=["kav", "kesl"])["init_scripts"]
     assert [(r["name"], r["path"]) for r in seen.records] == [("kesl", "/etc/init.d/kesl"), ("kav", "/etc/rc.d/kav")]
 
 
@@ -208,8 +106,8 @@ def test_a_missing_tool_is_named_by_the_probes_that_need_it(tmp_path: Path, tool
     assert len(seen) == 10
 
 
-def test_without_sleep_there_is_no_limit_and_yet_an_answer(shell: tuple[str, ...], tmp_path: Path) -> None:
-    assert len(look(tmp_path, "rm -f /bin/sleep", shell=shell)) == 10
+def test_without_sleep_there_is_no_limit_and_yet_an_answer(target_shell: tuple[str, ...], tmp_path: Path) -> None:
+    assert len(look(tmp_path, "rm -f /bin/sleep", shell=target_shell)) == 10
 
 
 def test_without_proc(tmp_path: Path) -> None:
@@ -266,7 +164,7 @@ def test_in_a_chroot(tmp_path: Path) -> None:
     )
 
 
-def test_what_an_ordinary_user_may_not_see(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_what_an_ordinary_user_may_not_see(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     made = """mkdir -p /opt/kaspersky/kesl/bin /var/opt/kaspersky/kesl/install_1 /etc/systemd/system
 printf x >/opt/kaspersky/kesl/bin/kesl; chmod 700 /opt/kaspersky/kesl/bin/kesl
 chmod 711 /opt/kaspersky /var/opt/kaspersky/kesl; chmod 700 /opt/kaspersky/kesl/bin
@@ -276,7 +174,7 @@ printf x >/etc/systemd/system/kesl.service; chmod 600 /etc/systemd/system/kesl.s
     seen = look(
         tmp_path,
         made,
-        shell=shell,
+        shell=target_shell,
         user=True,
         units=["kesl.service"],
         paths=["/opt/kaspersky/kesl", "/opt/kaspersky/kesl/bin/kesl", "/var/opt/kaspersky/kesl/install_*"],
@@ -300,9 +198,9 @@ def test_an_executable_of_somebody_else_is_one(tmp_path: Path) -> None:
     ]
 
 
-def test_ways_that_lead_nowhere(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_ways_that_lead_nowhere(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     made = "mkdir -p /opt/k; ln -s loop /opt/k/loop; ln -s /none/x /opt/k/gone; ln -s /opt/k/loop/y /opt/k/lost"
-    seen = look(tmp_path, made, shell=shell, paths=["/opt/k/gone", "/opt/k/loop/x"], trees=["/opt/k/gone"])
+    seen = look(tmp_path, made, shell=target_shell, paths=["/opt/k/gone", "/opt/k/loop/x"], trees=["/opt/k/gone"])
     assert seen["paths"].status == "unknown"
     assert "/opt/k/loop/x" in seen["paths"].reason
     assert "symbolic link" in seen["paths"].reason
@@ -310,23 +208,23 @@ def test_ways_that_lead_nowhere(shell: tuple[str, ...], tmp_path: Path) -> None:
     assert seen["trees"].status == "absent"
 
 
-def test_too_much_is_unknown_and_bounded(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_too_much_is_unknown_and_bounded(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     made = "mkdir -p /opt/k /opt/l; i=0; while [ $i -lt 520 ]; do : >/opt/k/f$i; i=$((i + 1)); done\n"
     made += "n=$(printf '%0200d' 1); p=/opt/l; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do\n"
     made += "p=$p/$n; mkdir $p; done; ln -s $p /opt/l/z\n"
-    seen = look(tmp_path, made, shell=shell, paths=["/opt/k/f*"])["paths"]
+    seen = look(tmp_path, made, shell=target_shell, paths=["/opt/k/f*"])["paths"]
     assert (seen.status, len(seen.records)) == ("unknown", 500)
     assert "more than 500" in seen.reason
     (tmp_path / "2").mkdir()
-    seen = look(tmp_path / "2", made, shell=shell, paths=["/opt/l/z", "/opt/l"])["paths"]
+    seen = look(tmp_path / "2", made, shell=target_shell, paths=["/opt/l/z", "/opt/l"])["paths"]
     assert [r["path"] for r in seen.records] == ["/opt/l/z", "/opt/l"]
     (tmp_path / "3").mkdir()
-    seen = look(tmp_path / "3", made, shell=shell, paths=["/opt/l" + ("/" + "0" * 199 + "1") * 13])["paths"]
+    seen = look(tmp_path / "3", made, shell=target_shell, paths=["/opt/l" + ("/" + "0" * 199 + "1") * 13])["paths"]
     assert seen.status == "unknown"
     assert "too long" in seen.reason
 
 
-def test_names_of_any_bytes(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_names_of_any_bytes(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     names = [
         "a b",
         "\u043a\u044d",
@@ -338,12 +236,12 @@ def test_names_of_any_bytes(shell: tuple[str, ...], tmp_path: Path) -> None:
     ]
     made = "mkdir -p /opt/k; cd /opt/k\n" + "".join("mkdir -- '" + n.replace("'", "'\\''") + "'\n" for n in names)
     made += "mkdir \"$(printf 'x\\377\\200y')\""
-    seen = look(tmp_path, made, shell=shell, trees=["/opt/k"])["trees"]
+    seen = look(tmp_path, made, shell=target_shell, trees=["/opt/k"])["trees"]
     assert seen.status == "ok", seen
     assert {r["child"] for r in seen.records} == {*names, "x\udcff\udc80y"}
 
 
-def test_nothing_is_written_and_no_vendor_program_starts(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_nothing_is_written_and_no_vendor_program_starts(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     """On a read-only root, with a product whose every program would leave a mark on the one writable place."""
     mark = "#!/bin/sh\\necho ran >>/run/mark\\n"
     made = f"""mkdir -p /opt/kaspersky/kesl/bin /opt/kaspersky/kesl/libexec /etc/init.d
@@ -356,7 +254,10 @@ mount -o remount,ro /
     seen = look(
         tmp_path,
         made,
-        shell=(*("sh", "-c", '"$@"; rc=$?; if [ -e /run/mark ]; then cat /run/mark >&2; fi; exit $rc', "sh"), *shell),
+        shell=(
+            *("sh", "-c", '"$@"; rc=$?; if [ -e /run/mark ]; then cat /run/mark >&2; fi; exit $rc', "sh"),
+            *target_shell,
+        ),
         paths=["/opt/kaspersky/kesl/bin/kesl-control"],
         trees=["/opt/kaspersky"],
         init_scripts=["kesl"],
@@ -365,14 +266,14 @@ mount -o remount,ro /
     assert [seen[p].status for p in ("paths", "trees", "init_scripts")] == ["ok"] * 3
 
 
-def test_a_process_of_another_root(shell: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_process_of_another_root(target_shell: tuple[str, ...], tmp_path: Path) -> None:
     """The process runs from the host's own file system; seen from the stage its root is another one."""
     folder = tmp_path / "opt" / "kaspersky"
     folder.mkdir(parents=True)
     shutil.copy(shutil.which("sleep") or "/bin/sleep", folder / "kesl")
     process = subprocess.Popen([folder / "kesl", "60"])
     try:
-        seen = look(tmp_path, shell=shell, exe_dirs=[str(folder)])["processes"]
+        seen = look(tmp_path, shell=target_shell, exe_dirs=[str(folder)])["processes"]
         assert [(r["pid"], r["root"]) for r in seen.records] == [(str(process.pid), "other")]
     finally:
         process.kill()
@@ -383,14 +284,16 @@ HANG = "#!/bin/sh\\ntrap '' HUP TERM INT\\nsleep 61 & wait\\nsleep 61\\n"
 
 
 @pytest.mark.parametrize("hang", [False, True])
-def test_no_process_stays_behind(shell: tuple[str, ...], tmp_path: Path, hang: bool) -> None:
+def test_no_process_stays_behind(target_shell: tuple[str, ...], tmp_path: Path, hang: bool) -> None:
     """Also none of a program that ignores signals and waits for a child. All that was started is in one session."""
     made = database()
     if hang:
         made += f'printf "{HANG}" >/usr/sbin/dpkg-query; chmod 755 /usr/sbin/dpkg-query\n'
-    count = "awk '$6 == s' s=\"$(cut -d' ' -f6 /proc/self/stat)\" /proc/[0-9]*/stat"
+    count = "awk '$6 == s' s=\"$(cut -d' ' -f6 /proc/self/stat)\" /proc/[0-9]*/stat 2>&-"
     watch = ("setsid", "-w", "sh", "-c", f"\"$@\"; {count} >/run/left; sed 's/^/LEFT /' /run/left", "sh")
-    raw = raw_look(tmp_path, made, shell=(*watch, *shell), packages=["kesl"], timeout="1" if hang else "20").decode()
+    raw = raw_look(
+        tmp_path, made, shell=(*watch, *target_shell), packages=["kesl"], timeout="1" if hang else "20"
+    ).decode()
     left = [line.split()[2:5] for line in raw.splitlines() if line.startswith("LEFT ")]
     # A killed one may still wait for pid 1 to take notice. The sh is the one that counts.
     assert [name for name, state, parent in left if (state, parent) != ("Z", "1")] == ["(sh)"], raw
@@ -398,9 +301,37 @@ def test_no_process_stays_behind(shell: tuple[str, ...], tmp_path: Path, hang: b
 
 
 @pytest.mark.parametrize("option", ["1", "2", "4"])
-def test_hidden_processes_are_not_absent(shell: tuple[str, ...], tmp_path: Path, option: str) -> None:
+def test_hidden_processes_are_not_absent(target_shell: tuple[str, ...], tmp_path: Path, option: str) -> None:
     made = f"mount -t proc -o hidepid={option} proc /proc"
-    seen = look(tmp_path, made, shell=shell, user=True, exe_dirs=["/opt/kaspersky"])["processes"]
+    seen = look(tmp_path, made, shell=target_shell, user=True, exe_dirs=["/opt/kaspersky"])["processes"]
     assert seen.status == "unknown", seen
     assert "hidepid" in seen.reason
     assert "become" in seen.reason
+
+
+def test_a_process_in_a_container_is_told_apart(tmp_path: Path) -> None:
+    """After pivot_root, as containers do it, the executable bears the name it has inside; the host has no such file."""
+    if os.geteuid() != 0 or shutil.which("pivot_root", path="/usr/sbin:/sbin") is None:
+        pytest.skip("needs root and pivot_root: a process in a container")
+    inside = """set -e
+mount -t tmpfs box "$0"; cd "$0"; mkdir -p old proc opt/kaspersky-test/kesl lib lib64 usr bin
+mount --bind /usr usr; for d in lib lib64 bin; do mount --bind /$d $d; done
+cp /bin/sleep opt/kaspersky-test/kesl/kesl
+/usr/sbin/pivot_root . old; exec /opt/kaspersky-test/kesl/kesl 60"""
+    box = tmp_path / "box"
+    box.mkdir()
+    process = subprocess.Popen(["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, box])
+    try:
+        deadline = time.monotonic() + 20
+        while not os.readlink(f"/proc/{process.pid}/exe").endswith("/kesl") and time.monotonic() < deadline:
+            time.sleep(0.02)
+        raw = subprocess.run(["sh"], input=script(exe_dirs=["/opt/kaspersky-test"]), capture_output=True, check=True)
+        (record,) = decode(raw.stdout, NONCE)["processes"].records
+        assert (record["pid"], record["root"], record["exe"]) == (
+            str(process.pid),
+            "other",
+            "/opt/kaspersky-test/kesl/kesl",
+        )
+    finally:
+        process.kill()
+        process.wait()
