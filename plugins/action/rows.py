@@ -10,11 +10,16 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, policy, run
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import PolicyError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import (
+    RUN_LOG,
+    RunFolder,
+    callback_active,
+    hosts_of,
+)
 
 _MOST: t.Final = 50  # hosts named in the result; the rest is in rows.json
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
@@ -54,9 +59,9 @@ class ActionModule(ActionBase):
         given: dict[str, t.Any] = {}
         for name in (n for n in _FOLDER if n in task_vars):
             given[name] = self._templar.template(task_vars[name])
-        inventory, scope = run.hosts_of(task_vars)
-        folder = run.RunFolder.resolve(policy.validate(given), task_vars).create(inventory=inventory, scope=scope)
-        if run.callback_active():
+        inventory, scope = hosts_of(task_vars)
+        folder = RunFolder.resolve(policy.validate(given), task_vars).create(inventory=inventory, scope=scope)
+        if callback_active():
             return ledger.build(folder.path, trust_manifest=False)
         self._hosts(folder, inventory, scope)
         active = set(map(str, task_vars.get("ansible_play_hosts", scope)))
@@ -73,7 +78,7 @@ class ActionModule(ActionBase):
     @staticmethod
     def _hosts(folder: RunFolder, inventory: list[str], scope: list[str]) -> None:
         """Write the hosts down, unless that was done; hosts of an earlier play of the run stay in."""
-        before = [r.data for r in evidence.read(folder.path / run.RUN_LOG) if r.event == "hosts"]
+        before = [r.data for r in evidence.read(folder.path / RUN_LOG) if r.event == "hosts"]
         known = before[-1] if before else {"inventory": [], "scope": []}
         wanted = {
             "inventory": list(dict.fromkeys([*known["inventory"], *inventory])),

@@ -23,8 +23,8 @@ DOCUMENTATION = r"""
 name: rows
 type: aggregate
 short_description: One row for every host of the inventory
-version_added: 0.1.0
-author: The evict.kaspersky maintainers
+version_added: "0.1.0"
+author: evict.kaspersky contributors (@evict-kaspersky)
 description:
   - Makes the run folder before the first task, writes down every host of the inventory, records what fails around the
     tasks of this collection, and at the end writes C(rows.json) and C(manifest.json) and prints one line a host.

@@ -8,8 +8,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: rows
 short_description: Write the rows of a run (internal)
-version_added: 0.1.0
-author: The evict.kaspersky maintainers (@evict-kaspersky)
+version_added: "0.1.0"
+author:
+  - evict.kaspersky contributors (@evict-kaspersky)
 description:
   - Last task of the playbooks of this collection, with C(run_once). It writes C(rows.json) and C(manifest.json) from
     the evidence and the inventory when the callback P(evict.kaspersky.rows#callback) is not enabled, and only counts

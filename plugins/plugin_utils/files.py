@@ -127,8 +127,12 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, parents: bool = True) -> None:
     """Make a folder and its missing parents, each with 0700. One that is there is left as it is.
+
+    Args:
+        path: the folder.
+        parents: make missing parents, too. Off where a missing one means that somebody took it away.
 
     Raises:
         EvidenceError: it cannot be made, or it is a link.
@@ -137,7 +141,7 @@ def make_folder(path: Path) -> None:
     at = path
     while not os.path.lexists(at):
         missing.append(at)
-        if at.parent == at:
+        if not parents or at.parent == at:
             break
         at = at.parent
     try:

@@ -352,7 +352,7 @@ def _row(host: str, log: Log | str | None, failure: tuple[str, str, str] | None,
             reasons=("the run was stopped while it wrote this host's evidence: run it again",),
         )
     if in_scope:
-        return Row(host=host, verdict=Verdict.NOT_ATTEMPTED, reasons=("the run ended before it came to this host",))
+        return Row(host=host, verdict=Verdict.NOT_ATTEMPTED, reasons=("the run ended before this host had a result",))
     return Row(host=host, verdict=Verdict.OUT_OF_SCOPE, reasons=("not selected by this run's pattern or limit",))
 
 

@@ -286,7 +286,7 @@ class RunFolder:
             EvidenceError: it cannot be written.
         """
         self.create()
-        files.make_folder(self.path / HOSTS)
+        files.make_folder(self.path / HOSTS, parents=False)
         return evidence.append(self.host_log(host), event, data, run=self.run, host=host)
 
     def record_scan(self, host: str, data: Mapping[str, t.Any]) -> evidence.Record:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, report
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, RUN_LOG
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit, Verb, Verdict, exit_code
 
 from . import options, playbook
@@ -34,6 +35,15 @@ examples:
 exit codes: 0 all hosts inspected (also when something was found), 2 a host is unknown, unreachable or was not
 attempted, 1 no audit took place or its evidence could not be written.
 """
+MEANING: t.Final = {
+    Exit.OK: "every host of the scope was inspected",
+    Exit.ERROR: "no audit took place, or its evidence is not complete; the message above says why",
+    Exit.OPEN: "open hosts: at least one is unknown, unreachable or was not attempted",
+    Exit.FAILED: "something failed on a host",
+}
+# With these, ansible-playbook looks at no host and tells something else.
+_NO_RUN: t.Final = frozenset({"--list-hosts", "--list-tasks", "--list-tags", "--syntax-check", "--version"})
+_HOSTS_SAID: t.Final = frozenset({0, 2, 4})  # ansible-playbook's codes for: all well, hosts failed, hosts unreachable
 
 
 def main(args: Sequence[str]) -> int:
@@ -53,8 +63,14 @@ def main(args: Sequence[str]) -> int:
         usable(folder)
         extra["evict_out"] = str(folder)
     else:
-        usable(Path(os.path.abspath("evict-runs")), many=True)
-    return conclude(playbook.run("evict.kaspersky.audit", ["--check", *rest], extra), Verb.AUDIT)
+        if not any("evict_out" in word or "evict_evidence_dir" in word for word in rest):
+            usable(Path(os.path.abspath("evict-runs")), many=True)
+    outcome = playbook.run("evict.kaspersky.audit", ["--check", *rest], extra)
+    if _NO_RUN & set(rest):
+        return outcome.code
+    code = conclude(outcome, Verb.AUDIT, rest)
+    print(f"exit code {int(code)}: {MEANING[code]}", flush=True)
+    return code
 
 
 def usable(folder: Path, *, many: bool = False) -> None:
@@ -72,10 +88,14 @@ def usable(folder: Path, *, many: bool = False) -> None:
     if folder.exists():
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder: name another with --out")
-        if not many and any(folder.iterdir()):
+        ours = os.path.lexists(folder / RUN_LOG)
+        if ours and os.path.lexists(folder / MANIFEST):
             raise UsageError(
-                f"{folder} is not empty: name a new folder with --out, or see it with: evict report {folder}"
+                f"{folder} is not empty: it holds a finished run; name a new folder with --out, "
+                f"or see it with: evict report {folder}"
             )
+        if not many and not ours and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty: name a new folder with --out")
     above = next(place for place in (folder, *folder.parents) if place.exists())
     if not above.is_dir():
         raise UsageError(f"{folder} cannot be made: {above} is no folder; name another with --out")
@@ -83,28 +103,48 @@ def usable(folder: Path, *, many: bool = False) -> None:
         raise UsageError(f"{above} cannot be written by this user: name another folder with --out, or change its owner")
 
 
-def conclude(outcome: playbook.Outcome, verb: Verb) -> int:
-    """Rows, summary and exit code of a run that is over, whatever way it ended."""
+def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit:
+    """Rows, summary and exit code of a run that is over, whatever way it ended.
+
+    Args:
+        outcome: how ansible-playbook ended.
+        verb: what it was for.
+        args: its arguments, for messages.
+    """
     if outcome.folder is None:
-        said = outcome.fault or "it was refused before its first host, see the message above"
-        print(f"evict: no {verb} took place: {text.inert(said)}", file=sys.stderr)
-        return Exit.ERROR
+        if outcome.fault:
+            return _error(f"the {verb} has no evidence: {outcome.fault}")
+        return _error(f"no {verb} took place: it was refused before its first host, {_asked(args)}")
     try:
         book = ledger.build(outcome.folder, trust_manifest=False)
         if not outcome.ended:
             ledger.write_rows(book)
             print("\n" + report.render("text", book, limit=text.LIMIT), end="")
-            print("the run was cut off before its end; the rows come from its evidence")
+            print("The run was cut off before its end; the rows come from its evidence.")
     except EvidenceError as exc:
-        print(f"evict: {exc}", file=sys.stderr)
-        return Exit.ERROR
+        return _error(str(exc))
     if outcome.fault:
-        print(f"evict: evidence is not complete: {text.inert(outcome.fault)}", file=sys.stderr)
-        return Exit.ERROR
+        return _error(f"the evidence of the {verb} is not complete: {outcome.fault}")
     if all(row.verdict is Verdict.OUT_OF_SCOPE for row in book.rows):
-        print(
-            f"evict: no {verb} took place: no host of the inventory was selected; check evict_hosts and --limit",
-            file=sys.stderr,
-        )
-        return Exit.ERROR
-    return exit_code((row.verdict for row in book.rows), book.verb)
+        return _error(f"no {verb} took place: no host of the inventory was selected, {_asked(args)}")
+    code = exit_code((row.verdict for row in book.rows), book.verb)
+    if code is Exit.OK and outcome.code not in _HOSTS_SAID:
+        return _error(f"ansible-playbook ended with code {outcome.code}, though every host has a row; see its message")
+    return code
+
+
+def _error(message: str) -> Exit:
+    sys.stdout.flush()
+    print(f"evict: {text.inert(message)}", file=sys.stderr)
+    return Exit.ERROR
+
+
+def _asked(args: Sequence[str]) -> str:
+    """What was asked for, with the remedy: the usual reasons are a mistyped pattern and a wrong inventory."""
+    inventories = options.peek(args, "-i", "--inventory", "--inventory-file")
+    limits = options.peek(args, "-l", "--limit")
+    return (
+        f"see the message above (inventory: {', '.join(inventories) or 'the one of ansible.cfg'}; "
+        f"limit: {', '.join(limits) or 'none'}). Check both and evict_hosts with: "
+        "ansible-inventory --graph, or evict audit --list-hosts"
+    )

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, evidence, ledger
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, evidence, ledger, schemas
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, RUN_LOG
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
 from .report import folder_of
@@ -36,7 +38,8 @@ def main(args: Sequence[str]) -> int:
     folder = folder_of(parser.parse_args(args).run)
     names = ledger.listing(folder)
     logs = {name: evidence.load(folder / name) for name in names if name.endswith(".jsonl")}
-    problems = [f"{name}: {text}" for name, log in logs.items() for text in log.problems]
+    problems = [f"{name}: {fault}" for name, log in logs.items() for fault in log.problems]
+    problems += [f"{name}: {fault}" for name, log in logs.items() for fault in _form(log)]
     cut = [name for name, log in logs.items() if log.cut]
     try:
         body = ledger.manifest(folder)
@@ -45,12 +48,19 @@ def main(args: Sequence[str]) -> int:
         problems.append(str(exc))
     if body is not None:
         problems += _against(folder, names, {str(e["path"]): str(e["sha256"]) for e in body["files"]})
+    stale = [] if ROWS not in names else list(_rows(folder))
+    if body is not None:
+        problems += stale
     for problem in problems:
         print(f"WRONG  {text.inert(problem)}")
     for name in cut:
         print(f"cut    {text.inert(name)}: its last line was not written to the end; all lines before it count")
+    for fault in stale if body is None else ():
+        print(f"old    {text.inert(fault)}: evict report {folder} writes it again")
     records = sum(len(log.records) for log in logs.values())
-    state = "complete" if body is not None else "incomplete (no manifest: the run did not come to its end), but valid"
+    state = "complete" if body is not None else "incomplete (no manifest: the run was killed), but valid"
+    if body is not None and not _ended(logs.get(RUN_LOG)):
+        state = "complete, of a run that was interrupted"
     if problems:
         state = f"NOT valid, {len(problems)} faults"
     print(f"{folder}: {records} records in {len(logs)} files, {state}")
@@ -59,6 +69,41 @@ def main(args: Sequence[str]) -> int:
         problems.append(RUN_LOG)
     print(NOTE)
     return Exit.ERROR if problems else Exit.OK
+
+
+def _ended(log: evidence.Log | None) -> bool:
+    """Did the run come to its own end?"""
+    ends = [record for record in log.records if record.event == "run_ended"] if log else []
+    return bool(ends) and ends[-1].data.get("how") == "ended"
+
+
+def _form(log: evidence.Log) -> Iterator[str]:
+    """Where records differ from their schema."""
+    for number, record in enumerate(log.records, 1):
+        document = {"schema": evidence.SCHEMA, **dataclasses.asdict(record)}
+        del document["digest"]
+        for fault in schemas.faults("evidence-1", document):
+            yield f"record {number}: {fault}"
+
+
+def _rows(folder: Path) -> Iterator[str]:
+    """Where rows.json differs from its schema and from what the evidence says."""
+    try:
+        rows = json.loads(ledger.read_bytes(folder / ROWS))
+        # The manifest is left aside: a difference to it is named already, and would count twice here.
+        said = json.loads(ledger.rows_json(ledger.build(folder, trust_manifest=False)))
+    except (ValueError, RecursionError):
+        yield f"{ROWS}: no JSON"
+        return
+    except EvidenceError as exc:
+        yield f"{ROWS}: {exc}"
+        return
+    faults = [f"{ROWS}: {fault}" for fault in schemas.faults("rows-1", rows)]
+    yield from faults
+    if not faults and rows["rows"] != said["rows"]:
+        theirs = {row["host"]: row for row in said["rows"]}
+        differ = [row["host"] for row in rows["rows"] if theirs.pop(row["host"], None) != row] + list(theirs)
+        yield f"{ROWS}: says something else than the evidence on {', '.join(differ[:5]) or 'the order of hosts'}"
 
 
 def _against(folder: Path, names: Sequence[str], sums: dict[str, str]) -> Iterator[str]:

@@ -44,3 +44,22 @@ def take(args: Sequence[str], name: str) -> tuple[str | None, list[str]]:
             raise UsageError(f"{name} needs a value")
         value = given
     return value, rest
+
+
+def peek(args: Sequence[str], *names: str) -> list[str]:
+    """The values of options of ansible-playbook, for messages; the command line is left as it is.
+
+    Args:
+        args: the command line.
+        names: the option's names, short (`-i`) and long (`--inventory`).
+    """
+    found = []
+    for number, word in enumerate(args):
+        for name in names:
+            if word == name and number + 1 < len(args):
+                found.append(args[number + 1])
+            elif name.startswith("--") and word.startswith(name + "="):
+                found.append(word[len(name) + 1 :])
+            elif not name.startswith("--") and word.startswith(name) and len(word) > len(name):
+                found.append(word[len(name) :])
+    return found

@@ -14,6 +14,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import recorder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import STATUS_FD
 
 CALLBACK: t.Final = "evict.kaspersky.rows"
@@ -45,12 +46,16 @@ def environment(args: Sequence[str]) -> dict[str, str]:
     from ansible import constants
 
     callbacks = [str(name) for name in constants.CALLBACKS_ENABLED or () if name]
+    # Our own collection first: a copy elsewhere on the path would be of another version than this command.
+    collections = [str(Path(recorder.__file__).absolute().parents[5]), *map(str, constants.COLLECTIONS_PATHS or ())]
     found = {
         **os.environ,
         "ANSIBLE_CALLBACKS_ENABLED": ",".join(dict.fromkeys([*callbacks, CALLBACK])),
+        "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(dict.fromkeys(collections)),
         "ANSIBLE_HOST_PATTERN_MISMATCH": "error",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
     }
+    found.pop("ANSIBLE_COLLECTIONS_PATHS", None)  # the old name of the same; its value is among ours
     if not any(arg.startswith("-v") or arg == "--verbose" for arg in args):
         found.setdefault("ANSIBLE_DISPLAY_OK_HOSTS", "false")
         found.setdefault("ANSIBLE_DISPLAY_SKIPPED_HOSTS", "false")
@@ -66,7 +71,8 @@ def run(playbook: str, args: Sequence[str], extra: Mapping[str, t.Any]) -> Outco
         extra: our extra variables.
     """
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "ansible", "playbook", playbook]
+    # -P: a folder or file named ansible in the working folder is not the program.
+    command = [sys.executable, "-P", "-m", "ansible", "playbook", playbook]
     if extra:
         command += ["-e", json.dumps(extra)]
     process = subprocess.Popen([*command, *args], env={**environment(args), STATUS_FD: str(writer)}, pass_fds=(writer,))
@@ -99,13 +105,30 @@ def _listen(reader: int, said: list[bytes]) -> None:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Wait, and survive the signals that end the child: a terminal sends Ctrl-C to both of us."""
-    before = {
-        number: signal.signal(number, lambda n, _: process.send_signal(n) if n == signal.SIGTERM else None)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    """Wait, and survive the signals that end the child, so that what it left is reported."""
+
+    def pass_on(number: int, frame: object) -> None:
+        del frame
+        if number != signal.SIGINT or not _terminal_told_all():
+            process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         return process.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _terminal_told_all() -> bool:
+    """Are we in the terminal's foreground group? Then its Ctrl-C went to the child as well; twice would kill it."""
+    try:
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(fd)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, report
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import ROWS, RUN_LOG
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
 from .errors import UsageError
@@ -22,11 +23,11 @@ def main(args: Sequence[str]) -> int:
 
     Raises:
         UsageError: the folder is no run of ours.
-        EvidenceError: it cannot be read, or rows.json cannot be written.
+        EvidenceError: it cannot be read.
     """
     parser = argparse.ArgumentParser(
         prog="evict report",
-        description="Rows of a run from its evidence alone; writes rows.json when it is missing.",
+        description="Rows of a run from its evidence alone; writes rows.json when it is missing or the run was killed.",
     )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("--format", choices=report.formats(), default="text", help="default: %(default)s")
@@ -34,8 +35,12 @@ def main(args: Sequence[str]) -> int:
     given = parser.parse_args(args)
     folder = folder_of(given.run)
     book = ledger.build(folder)
-    if not os.path.lexists(folder / ROWS):
-        ledger.write_rows(book)
+    # Workers may outlive a killed controller: as long as there is no manifest, rows.json follows the evidence.
+    if not os.path.lexists(folder / ROWS) or not os.path.lexists(folder / MANIFEST):
+        try:
+            ledger.write_rows(book)
+        except EvidenceError as exc:  # a copy on a read-only medium can be reported all the same
+            print(f"evict report: {text.inert(str(exc))}", file=sys.stderr)
     print(report.render(given.format, book, limit=max(0, given.limit)), end="")
     for problem in book.problems:
         print(f"evict report: {text.inert(problem)}", file=sys.stderr)
