@@ -151,9 +151,7 @@ def test_a_run_is_begun_with_its_hosts_and_private(tmp_path: Path) -> None:
     assert started.data["versions"]["collection"] == run.collection_version() != ""
     assert started.data["ids"]["invocation"] == run.INVOCATION
     assert (hosts.event, hosts.data) == ("hosts", {"inventory": ["web1", "web2"], "scope": ["web1"]})
-    modes = {
-        str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.rglob("*"))
-    }
+    modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in sorted(tmp_path.rglob("*"))}
     assert modes == {
         "a": 0o700,
         "a/run": 0o700,
