@@ -30,7 +30,7 @@ offspring() { # PID...: all processes below these; read from /proc since ps may 
       pid=${file#/proc/} && pid=${pid%/stat}
       case $family in *" $pid "*) continue ;; esac
       read -r stat <"$file" || continue
-      stat=${stat##*) } && stat=${stat#* } && stat=${stat%% *}
+      stat=${stat##*") "} && stat=${stat#* } && stat=${stat%% *}
       case $family in *" $stat "*) family="$family$pid " found="$found $pid" more=yes ;; esac
     done
   done
@@ -190,7 +190,7 @@ readable() { # FILE -> true when it can be read; else the probe's answer is set
 }
 
 complain() { # PROGRAM CODE: rows that do not begin with = are complaints, and one is enough to trust nothing
-  [ "$2" != 137 ] || unknown "$1 did not answer in $limit s"
+  case $2 in 137 | 265) unknown "$1 did not answer in $limit s" ;; esac # killed, as ksh has it 265
   case $nl$rows in
     *"$nl"[!=]*)
       said=

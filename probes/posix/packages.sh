@@ -80,7 +80,7 @@ rpm_packages() {
   places="/var/lib/rpm$nl/usr/lib/sysimage/rpm$nl/usr/share/rpm"
   if has rpm; then
     place=$(rpm --eval '%{_dbpath}')
-    [ $? != 137 ] || unknown "rpm did not answer in $limit s"
+    case $? in 137 | 265) unknown "rpm did not answer in $limit s" ;; esac
     case $place in /*) [ "$place" = "$HOME/.rpmdb" ] || places=$places$nl$place ;; esac
   fi
   once $places

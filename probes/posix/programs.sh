@@ -151,7 +151,7 @@ unreadable() { # counts the rows of processes that have an executable which we m
     [ -d "/proc/$pid" ] && [ ! -e "/proc/$pid/exe" ] || continue
     if read -r row <"/proc/$pid/stat"; then
       IFS=' '
-      set -- ${row##*) } # state ppid pgrp session tty tpgid flags
+      set -- ${row##*") "} # state ppid pgrp session tty tpgid flags
       IFS=$nl
       case $1 in Z | X) continue ;; esac
       [ $((${7:-0} & 2097156)) = 0 ] || continue # PF_KTHREAD, PF_EXITING: no executable, or none any more

@@ -18,7 +18,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import
 
 NONCE = "evict-0123456789abcdef01234567"
 KEYS = ("PACKAGES", "UNITS", "INIT_SCRIPTS", "EXE_DIRS", "PATHS", "TREES", "SETUP_FILES", "USERS", "GROUPS")
-SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"], "mksh": ["mksh"]}
+SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"], "mksh": ["mksh"], "ksh": ["ksh"]}
 Shell = list[str]
 
 
