@@ -83,6 +83,13 @@ def usable(folder: Path, *, many: bool = False) -> None:
     Raises:
         UsageError: it names the folder and the remedy.
     """
+    try:
+        _usable(folder, many)
+    except OSError as exc:
+        raise UsageError(f"{folder} cannot be used: {exc.strerror}; name another folder with --out") from exc
+
+
+def _usable(folder: Path, many: bool) -> None:
     if folder.is_symlink():
         raise UsageError(f"{folder} is a link: name the folder it leads to")
     if folder.exists():

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import files
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import collection_version
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
@@ -40,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code (design: computed from rows).
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a host's name may hold what the terminal cannot show
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage(), end="")
@@ -57,3 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return Exit.ERROR
     except BrokenPipeError:
         return Exit.ERROR  # the reader of our output has gone; there is nobody to tell
+    except OSError as exc:
+        print(f"evict {args[0]}: {files.shown(str(exc.filename or ''))}: {exc.strerror or exc}", file=sys.stderr)
+        return Exit.ERROR
