@@ -2,7 +2,8 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 // Private to this collection; may change without notice.
-// What .NET cannot say about processes: the image of one that does not let itself be opened. Read-only calls. C# 5.
+// What .NET cannot say about processes: the image of one that does not let itself be opened. Read-only calls. And JSON
+// in plain ASCII, which is too slow in PowerShell. C# 5.
 
 using System;
 using System.Runtime.InteropServices;
@@ -57,6 +58,23 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveNativ
             ref SystemProcessIdInformation information,
             int length,
             IntPtr returnLength);
+    }
+
+    public static class Json
+    {
+        // Outside of ASCII a JSON text has characters of strings only, so each may be written as an escape.
+        public static string ToAscii(string text)
+        {
+            StringBuilder ascii = new StringBuilder(text.Length + 64);
+            foreach (char character in text)
+            {
+                if (character < 0x7F)
+                    ascii.Append(character);
+                else
+                    ascii.Append("\\u").Append(((int)character).ToString("x4"));
+            }
+            return ascii.ToString();
+        }
     }
 
     public static class ProcessImage

@@ -65,6 +65,11 @@ $spec = @{
     }
     supports_check_mode = $true
 }
+# The code page of the transport is not in our hands (ansible-core 2.16 leaves it to chcp.com), so the answer is ASCII.
+[Ansible.Basic.AnsibleModule]::WriteLine = {
+    param ($line)
+    [Console]::WriteLine([ansible_collections.evict.kaspersky.plugins.module_utils._ObserveNative.Json]::ToAscii($line))
+}
 $module = [Ansible.Basic.AnsibleModule]::Create($args, $spec)
 
 $literals = @{}

@@ -8,12 +8,16 @@ BeforeAll {
     foreach ($name in @('core', 'registry', 'products', 'files', 'services', 'host')) {
         Import-Module -Name (Join-Path -Path $plugins -ChildPath "module_utils/_observe_$name.psm1") -Force -Global
     }
+    $native = Join-Path -Path $plugins -ChildPath 'module_utils/_ObserveNative.cs'
+    Add-Type -TypeDefinition ([System.IO.File]::ReadAllText($native))
     Add-Type -TypeDefinition @'
 using System.Collections;
 namespace Ansible.Basic
 {
     public class AnsibleModule
     {
+        public delegate void WriteLineHandler(string line);
+        public static WriteLineHandler WriteLine;
         public static Hashtable Next;
         public static AnsibleModule Last;
         public Hashtable Params = new Hashtable();
@@ -33,6 +37,8 @@ namespace Ansible.Basic
     }
 }
 '@
+    # Off Windows each call of its API is searched for in vain, which takes long for all processes.
+    Mock -CommandName Get-ObserveProcess -ModuleName _observe_services -MockWith { @{ pid = $PID; name = 'pwsh' } }
     $probes = @(
         'drivers', 'host', 'paths', 'processes', 'registry.machine', 'registry.users', 'services', 'uninstall.machine', 'uninstall.users'
     )
@@ -85,6 +91,24 @@ Describe 'win_observe' {
     It 'keeps lists lists in JSON' {
         $json = ConvertTo-Json -InputObject (Invoke-Module).Result -Depth 99 -Compress
         [regex]::Matches($json, '"records":\[').Count | Should -Be 9
+    }
+
+    It 'writes JSON that no code page can spoil' {
+        $null = Invoke-Module
+        $cyrillic = [string][char]0x041A + [char]0x0430
+        $pair = [string][char]0xD83D + [char]0xDE00
+        $json = ConvertTo-Json -InputObject @{ name = "a $cyrillic ~ $pair" } -Compress
+        $saved = [Console]::Out
+        $written = New-Object -TypeName System.IO.StringWriter
+        [Console]::SetOut($written)
+        try {
+            [Ansible.Basic.AnsibleModule]::WriteLine.Invoke($json)
+        }
+        finally {
+            [Console]::SetOut($saved)
+        }
+        $written.ToString().Trim() | Should -BeExactly '{"name":"a \u041a\u0430 ~ \ud83d\ude00"}'
+        (ConvertFrom-Json -InputObject $written.ToString()).name | Should -BeExactly "a $cyrillic ~ $pair"
     }
 
     It 'refuses an empty literal' {

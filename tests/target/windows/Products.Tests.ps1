@@ -170,6 +170,12 @@ Describe 'registry' {
         $last.view | Should -Be '32'
     }
 
+    It 'is absent when no root is asked for' {
+        Initialize-FakeRegistry -Machine64 @{ 'SOFTWARE\KasperskyLab' = @{} }
+        $answer = Invoke-ObserveProbe -Timeout 5 -Script { param ($probe) Read-ObserveMachineTree -Probe $probe -Root @() -ValueName @() }
+        $answer.status | Should -Be 'absent'
+    }
+
     It 'goes five levels deep and no further' {
         Initialize-FakeRegistry -Machine64 @{ 'SOFTWARE\KasperskyLab\1\2\3\4\5\6' = @{} }
         $answer = Invoke-Tree
