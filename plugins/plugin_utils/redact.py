@@ -21,7 +21,7 @@ _ASSIGNED: t.Final = re.compile(
     r"(\"(?:[^\"\\]|\\.){1,500}\"|'(?:[^'\\]|\\.){1,500}'|[^\s,;\"']{1,500})",
     re.IGNORECASE,
 )
-_LOGIN: t.Final = re.compile(r"(://[^/\s:@]{1,200}:)[^/\s@]{1,200}@")
+_LOGIN: t.Final = re.compile(r"(//[^/\s:@]{1,200}:)[^/\s@]{1,200}@")
 
 
 def _forms(secret: str) -> Iterator[str]:
