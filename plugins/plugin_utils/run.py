@@ -6,7 +6,6 @@ from __future__ import annotations
 import datetime
 import fcntl
 import getpass
-import hashlib
 import os
 import re
 import secrets
@@ -17,10 +16,11 @@ import time
 import typing as t
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from . import evidence, files
 from .files import EvidenceError
+from .hostfile import file_name as file_name
+from .hostfile import host_of as host_of
 from .policy import RUN_ID, Policy
 from .row import Row
 from .verdict import Verb
@@ -31,7 +31,6 @@ ROWS: t.Final = "rows.json"
 MANIFEST: t.Final = "manifest.json"
 COLLECTION: t.Final = Path(__file__).resolve().parents[2]
 
-_NAME_LIMIT: t.Final = 200  # bytes of a file name before it is clipped; file systems stop at 255
 _CLASHES: t.Final = 1000  # run folders of one name
 _WAIT: t.Final = 5.0  # seconds another worker may take to write the first record
 
@@ -110,29 +109,6 @@ def run_id(policy: Policy, extra: Mapping[str, t.Any] | None = None) -> str:
         if value is not None and not isinstance(value, bool) and RUN_ID.match(str(value)):
             return str(value)
     return STAMP
-
-
-def file_name(host: str) -> str:
-    """The name of a host's file, no suffix: percent-encoded; a long one is clipped and carries a digest after `~`."""
-    encoded = quote(host.encode("utf-8", "surrogatepass"), safe="").replace("~", "%7E") or "%"
-    if encoded.startswith("."):
-        encoded = "%2E" + encoded[1:]
-    if len(encoded) > _NAME_LIMIT:
-        whole = hashlib.sha256(host.encode("utf-8", "surrogatepass")).hexdigest()
-        encoded = re.sub(r"%.?\Z", "", encoded[: _NAME_LIMIT - 33]) + "~" + whole[:32]
-    return encoded
-
-
-def host_of(name: str) -> str | None:
-    """The host of a file name without suffix; None when the name was clipped."""
-    if "~" in name:
-        return None
-    if name == "%":
-        return ""
-    try:
-        return unquote(name, errors="surrogatepass")
-    except UnicodeDecodeError:  # no name that file_name makes
-        return unquote(name, errors="surrogateescape")
 
 
 def hosts_of(task_vars: Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
