@@ -296,7 +296,8 @@ class RunFolder:
                     f"{self._cannot}it belongs to user id {info.st_uid}, not to {os.geteuid()}; {files.ELSEWHERE}"
                 )
             if not os.path.lexists(log):
-                if any(os.scandir(self.path)):
+                # Asked again: another worker of this run may have begun the log meanwhile; it is always the first file.
+                if any(os.scandir(self.path)) and not os.path.lexists(log):
                     return f"{self._cannot}it holds files of something else; name a new folder with `--out DIR`"
                 if stat.S_IMODE(info.st_mode) != 0o700:
                     os.chmod(self.path, 0o700)
