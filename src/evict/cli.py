@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -56,11 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"evict: there is no command {args[0]!r}\n\n{usage()}", end="", file=sys.stderr)
         return Exit.ERROR
     try:
-        return COMMANDS[args[0]][0](args[1:])
+        code = COMMANDS[args[0]][0](args[1:])
+        sys.stdout.flush()
+        return code
     except (UsageError, EvidenceError) as exc:
         print(f"evict {args[0]}: {exc}", file=sys.stderr)
         return Exit.ERROR
     except BrokenPipeError:
+        # What is left in the buffer must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.ERROR  # the reader of our output has gone; there is nobody to tell
     except OSError as exc:
         print(f"evict {args[0]}: {files.shown(str(exc.filename or ''))}: {exc.strerror or exc}", file=sys.stderr)
