@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -28,8 +27,6 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.trouble import Trouble
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
-
-_SECRET: t.Final = re.compile(r"^ansible_.*(?:pass|secret|token)", re.IGNORECASE)
 
 
 class ActionModule(ActionBase):
@@ -108,7 +105,7 @@ class ActionModule(ActionBase):
     def _secrets(self, task_vars: dict[str, t.Any]) -> list[str]:
         """Passwords among the host's variables: an error message of a library may repeat them."""
         found = []
-        for name in (n for n in task_vars if _SECRET.search(str(n))):
+        for name in (n for n in task_vars if redact.holds_secret(str(n))):
             try:
                 found.append(str(self._templar.template(task_vars[name])))
             except AnsibleError:

@@ -16,6 +16,7 @@ from ansible.template import Templar
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError, validate
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import Recorder
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import holds_secret
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
 
@@ -37,20 +38,6 @@ requirements:
 _COLLECTION: t.Final = "evict.kaspersky"
 _VERBS: t.Final = frozenset({"scan", "perform", "prove"})
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
-_SECRETS: t.Final = (
-    "ansible_password",
-    "ansible_ssh_pass",
-    "ansible_ssh_password",
-    "ansible_ssh_private_key_passphrase",
-    "ansible_become_pass",
-    "ansible_become_password",
-    "ansible_sudo_pass",
-    "ansible_su_pass",
-    "ansible_winrm_pass",
-    "ansible_winrm_password",
-    "ansible_psrp_password",
-)
-
 _Method = t.TypeVar("_Method", bound=Callable[..., None])
 
 
@@ -266,10 +253,7 @@ def _policy(play: t.Any, variables: dict[str, t.Any]) -> tuple[Policy, str]:
 
 def _secrets(host: t.Any) -> list[str]:
     """Passwords the inventory knows for a host, plain; templates among them never show up in messages as they are."""
-    found = []
+    found: list[str] = []
     for variables in [host.vars, *(group.vars for group in host.get_groups())]:
-        for name in _SECRETS:
-            value = variables.get(name)
-            if value is not None:
-                found.append(str(value))
+        found += [str(v) for name, v in variables.items() if v is not None and holds_secret(str(name))]
     return found

@@ -43,6 +43,15 @@ def _forms(secret: str) -> Iterator[str]:
                 yield inner
 
 
+# Variables of a connection or of become whose values are secrets, whatever plugin they are for.
+_VARIABLE: t.Final = re.compile(r"^ansible_.*(?:pass|secret|token)", re.IGNORECASE)
+
+
+def holds_secret(name: str) -> bool:
+    """Is the value of a host's variable of this name a secret?"""
+    return _VARIABLE.search(name) is not None
+
+
 class Redactor:
     """Knows the secrets of a run in plain, quoted, hex, base64, percent-encoded and UTF-16 forms."""
 
