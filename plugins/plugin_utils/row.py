@@ -11,6 +11,22 @@ from .verdict import Verdict
 
 SCHEMA: t.Final = "evict.kaspersky/rows/1"
 SHORT_LIMIT: t.Final = 1000  # bytes of JSON; design: under 1 kB
+Protection = t.Literal["active", "none", "unknown", ""]
+# What a fact may be about; the order is the one reports show them in.
+TOPICS: t.Final = (
+    "protection",
+    "policy",
+    "manager",
+    "lock",
+    "encryption",
+    "role",
+    "integration",
+    "reinstall",
+    "reboot",
+    "session",
+    "container",
+    "mention",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,16 +45,41 @@ class ProductRow:
 
 
 @dataclasses.dataclass(frozen=True)
+class Fact:
+    """Something a reader of the host's row should know besides: one of TOPICS, and the words."""
+
+    topic: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
-    """What a run says of one host."""
+    """What a run says of one host.
+
+    Attributes:
+        host, verdict, platform: of the host.
+        products: what counts for the verdict, working ones first.
+        reported: what is reported and never removed: portable tools, embedded engines, successors, open source.
+        reasons: why this verdict, most telling first.
+        unknown_probes: what could not be inspected, context included.
+        notes: what a reader should know besides, in words.
+        protection: is a live malware protection active now; empty where nobody looked.
+        protected_by: by what, and how that is known.
+        facts: context of the host, by topic.
+        observation_digest: of the observation the row was made from.
+    """
 
     host: str
     verdict: Verdict
     platform: str = ""
     products: tuple[ProductRow, ...] = ()
+    reported: tuple[ProductRow, ...] = ()
     reasons: tuple[str, ...] = ()
     unknown_probes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    protection: Protection = ""
+    protected_by: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
     observation_digest: str = ""
 
     def to_dict(self) -> dict[str, t.Any]:
@@ -55,24 +96,21 @@ class Row:
             ValueError: a key is missing or the verdict is none of ours.
         """
         try:
-            products = tuple(
-                ProductRow(
-                    id=str(p["id"]),
-                    family=str(p["family"]),
-                    state=str(p["state"]),
-                    version=str(p.get("version", "")),
-                    evidence=tuple(map(str, p.get("evidence", ()))),
-                )
-                for p in data.get("products", ())
-            )
+            protection = str(data.get("protection", ""))
+            if protection not in t.get_args(Protection):
+                raise ValueError(f"not a row: protection is {protection!r}")
             return cls(
                 host=str(data["host"]),
                 verdict=Verdict(data["verdict"]),
                 platform=str(data.get("platform", "")),
-                products=products,
+                products=_products(data.get("products", ())),
+                reported=_products(data.get("reported", ())),
                 reasons=tuple(map(str, data.get("reasons", ()))),
                 unknown_probes=tuple(map(str, data.get("unknown_probes", ()))),
                 notes=tuple(map(str, data.get("notes", ()))),
+                protection=t.cast("Protection", protection),
+                protected_by=tuple(map(str, data.get("protected_by", ()))),
+                facts=tuple(Fact(str(f["topic"]), str(f["text"])) for f in data.get("facts", ())),
                 observation_digest=str(data.get("observation_digest", "")),
             )
         except (KeyError, TypeError) as exc:
@@ -85,6 +123,7 @@ class Row:
             "verdict": str(self.verdict),
             "products": [_clip(p.label(), 60) for p in self.products[:6]],
             "reasons": [],
+            "protection": self.protection,
             "plan": None,
         }
         hidden = len(self.products) - len(short["products"])
@@ -99,6 +138,19 @@ class Row:
                 break
             short["reasons"].append(clipped)
         return short
+
+
+def _products(data: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[ProductRow, ...]:
+    return tuple(
+        ProductRow(
+            id=str(p["id"]),
+            family=str(p["family"]),
+            state=str(p["state"]),
+            version=str(p.get("version", "")),
+            evidence=tuple(map(str, p.get("evidence", ()))),
+        )
+        for p in data
+    )
 
 
 def _clip(text: str, limit: int) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import VARIABLES, Policy, PolicyError
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import ProductRow, Row
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import TOPICS, Fact, ProductRow, Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import (
     SEVERITY,
     Exit,
@@ -99,9 +99,13 @@ ROWS = st.builds(
     verdict=st.sampled_from(Verdict),
     platform=st.sampled_from(["", "linux", "windows"]),
     products=PRODUCTS,
+    reported=PRODUCTS,
     reasons=TEXTS,
     unknown_probes=TEXTS,
     notes=TEXTS,
+    protection=st.sampled_from(["active", "none", "unknown", ""]),
+    protected_by=TEXTS,
+    facts=st.lists(st.builds(Fact, topic=st.sampled_from(TOPICS), text=TEXT), max_size=3).map(tuple),
     observation_digest=st.sampled_from(["", "a" * 64]),
 )
 
@@ -110,7 +114,7 @@ ROWS = st.builds(
 def test_short_row_is_below_a_kilobyte_and_keeps_what_counts(row: Row) -> None:
     short = row.short()
     assert len(json.dumps(short)) < 1024
-    assert list(short) == ["host", "verdict", "products", "reasons", "plan"]
+    assert list(short) == ["host", "verdict", "products", "reasons", "protection", "plan"]
     assert short["verdict"] == row.verdict
     assert short["plan"] is None
     shown = row.products[:6]
@@ -131,6 +135,7 @@ def test_short_row_of_an_ordinary_host_is_complete() -> None:
         "verdict": "present",
         "products": ["kesl 12.1.0.1297 running"],
         "reasons": ["kesl 12.1 runs", "the agent is there"],
+        "protection": "",
         "plan": None,
     }
 
