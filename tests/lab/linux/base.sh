@@ -5,7 +5,7 @@
 # Every root has: systemd, OpenSSH (host keys shared by all hosts of a root), root by key only, and these users (password: $LAB_PASSWORD):
 #   nopass     sudo without a password          withpass   sudo with the password       plain      no sudo
 #   noisy      as nopass, its profile prints a lot
-#   cshuser fishuser (deb12 only) as nopass with that login shell;  deb12 has doas too, for user nopass
+#   cshuser fishuser (deb12 only) as nopass with that login shell;  deb12 has doas too, for user nopass, busybox and three locales
 # root has the password too, for su; sshd lets root in by key only
 
 # shellcheck disable=SC2034  # fleet and lab.py read it
@@ -35,6 +35,8 @@ bootstrap() {
   unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     mmdebstrap --mode=root --variant=minbase --quiet --format=directory --aptopt="$options" --aptopt='Acquire::Languages "none"' \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-include=/usr/share/locale/*/LC_MESSAGES/sudo.mo' --dpkgopt='path-include=/usr/share/locale/*/LC_MESSAGES/Linux-PAM.mo' \
+    --dpkgopt='path-include=/usr/share/locale/*/LC_MESSAGES/coreutils.mo' \
     --keyring=/usr/share/keyrings/debian-archive-keyring.gpg --include="$packages" "$suite" "$target" "$mirror" >&2 || rc=$?
   rm -f "$options" "$target/etc/apt/apt.conf.d/99mmdebstrap"
   return "$rc"
@@ -64,7 +66,7 @@ cached_root() {
 fleet_root() {
   local name=$1 root=$2 suite=bookworm packages=systemd-sysv,dbus,openssh-server,procps,iproute2,sudo
   case $name in
-    deb12) packages+=,python3,python3-apt,tcsh,fish,opendoas ;;
+    deb12) packages+=,python3,python3-apt,tcsh,fish,opendoas,busybox-static,locales ;;
     deb13) suite=trixie packages+=,python3,python3-apt ;;
     nopy) ;;
     rpm9) packages+=,python3,rpm,dnf,python3-rpm,python3-dnf,createrepo-c ;;
@@ -73,6 +75,7 @@ fleet_root() {
   bootstrap "$suite" "$root" "$packages"
   host_settings "$root"
   host_users "$root"
+  [ ! -d "$root/usr/share/i18n" ] || host_locales "$root"
   if [ "$name" = rpm9 ]; then rpm_family "$root"; else empty_apt_repository "$root"; fi
   if [ "$name" = nopy ] && [ -n "$(find "$root/usr/bin" -name 'python3*' -print -quit)" ]; then die 'the root nopy holds a Python'; fi
 }
@@ -94,6 +97,16 @@ X
     systemd-tmpfiles-clean.timer dnf-makecache.timer systemd-networkd-wait-online.service; do
     ln -sfn /dev/null "$root/etc/systemd/system/$unit"
   done
+}
+
+# host_locales ROOT: a Turkish one (its i and I are other letters), one that is no superset of ASCII, and a usual one.
+host_locales() {
+  local root=$1
+  chroot "$root" localedef -i tr_TR -f UTF-8 tr_TR.UTF-8
+  chroot "$root" localedef -i de_DE -f UTF-8 de_DE.UTF-8
+  chroot "$root" localedef -c -i ja_JP -f SHIFT_JIS ja_JP.SJIS 2> /dev/null || :        # it warns that \\ and ~ differ, and makes it
+  [ "$(chroot "$root" locale -a | grep -c -e ^tr_TR -e ^de_DE -e ^ja_JP)" = 3 ] || die 'the locales were not made'
+  rm -rf "$root/usr/share/i18n"
 }
 
 host_users() {
