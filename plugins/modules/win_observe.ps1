@@ -13,6 +13,51 @@
 
 $spec = @{
     options = @{
+        appx = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        certificates = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        class_filters = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        extensions = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        firewall_rules = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        minifilters = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        network = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        reinstall = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
+        tasks = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
         drivers = @{
             type = 'list'
             elements = 'str'
