@@ -200,7 +200,7 @@ def _action(task: t.Any) -> str:
 
 def _verb(task: t.Any) -> str:
     """Which of our verbs a task is, empty for none."""
-    collection, _, name = _action(task).rpartition(".")
+    collection, _dummy, name = _action(task).rpartition(".")
     return name if collection == _COLLECTION and name in _VERBS else ""
 
 

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import canonical, catalog_check, catalog_form, kinds, literals, paths, signals, signals_posix
-from .catalog_form import Mistake as Mistake
-from .signals import Confidence as Confidence
-from .signals import Danger, Platform, Signal
+from .catalog_form import Mistake
+from .signals import Confidence, Danger, Platform, Signal
 
 DIRECTORY: t.Final = Path(__file__).parents[2] / "catalog"  # the one that comes with the collection
 

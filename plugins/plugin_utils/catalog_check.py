@@ -44,10 +44,10 @@ def check(name: str, where: Where, data: t.Any) -> list[Mistake]:
             )
         ]
     errors = catalog_form.errors(name, data)
-    found = [mistake for _, mistake in errors]
+    found = [mistake for _dummy, mistake in errors]
     # Parts of a right form are looked at further even when others are broken, so that one run names all mistakes.
     found += [
-        Mistake(name, *said) for said in _meaning(where, _sound(data, [way for way, _ in errors]), whole=not errors)
+        Mistake(name, *said) for said in _meaning(where, _sound(data, [way for way, _by in errors]), whole=not errors)
     ]
     return list(dict.fromkeys(found))
 
@@ -259,7 +259,7 @@ def check_all(entries: Mapping[str, Data], files: Collection[str]) -> list[Mista
                 found.append(Mistake(name, "removal.order", problem, remedy))
         for signal in data["signals"]:
             place = f"signals[{signal['id']}]"
-            for guard, _, item in guarded:
+            for guard, _dummy, item in guarded:
                 if "code" in item and item["code"] == signal.get("code"):
                     found.append(Mistake(name, f"{place}.code", f"{guard} says never to use this code", "remove it"))
             if signal["kind"] in _EXACT:

@@ -12,7 +12,6 @@ import typing as t
 from collections.abc import Mapping
 from pathlib import Path
 
-import jsonschema
 import yaml
 
 SCHEMA: t.Final = Path(__file__).parents[2] / "schemas" / "catalog-1.json"
@@ -48,7 +47,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def construct_mapping(self, node: t.Any, deep: bool = False) -> t.Any:
         seen: set[object] = set()
-        for key_node, _ in node.value:
+        for key_node, _dummy in node.value:
             key = key_node.value
             if isinstance(key, str) and key in seen:
                 raise yaml.MarkedYAMLError(
@@ -111,6 +110,8 @@ def expand(name: str, data: t.Any, patterns: Mapping[str, str]) -> list[Mistake]
 @functools.cache
 def _validators() -> tuple[t.Any, dict[str, t.Any]]:
     """A validator for an entry (its signals but for their kind), and one for each kind of signal."""
+    from jsonschema import Draft202012Validator  # here, since Ansible's tools load plugins without it
+
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     parts = schema.pop("$defs")
     signal = parts["signal"]
@@ -118,8 +119,8 @@ def _validators() -> tuple[t.Any, dict[str, t.Any]]:
         rule["if"]["properties"]["kind"]["const"]: rule["then"]["$ref"].rpartition("/")[2]
         for rule in signal.pop("allOf")
     }
-    whole = jsonschema.Draft202012Validator(_inlined(schema, parts))
-    return whole, {kind: jsonschema.Draft202012Validator(_inlined(parts[part], parts)) for kind, part in kinds.items()}
+    whole = Draft202012Validator(_inlined(schema, parts))
+    return whole, {kind: Draft202012Validator(_inlined(parts[part], parts)) for kind, part in kinds.items()}
 
 
 def _inlined(schema: t.Any, parts: Mapping[str, t.Any]) -> t.Any:

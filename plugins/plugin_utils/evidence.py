@@ -236,7 +236,7 @@ def _plain(value: object, depth: int) -> t.Any:
     if depth <= 0:
         return "<nested too deep>"
     if isinstance(value, Mapping):
-        return {k if type(k) is str else _text(k): _plain(v, depth - 1) for k, v in value.items()}
+        return {k if k.__class__ is str else _text(k): _plain(v, depth - 1) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(v, depth - 1) for v in value]
     return _text(value)
@@ -265,10 +265,11 @@ def _parse(line: bytes) -> tuple[Record | None, str]:
     if not is_canonical:
         return None, "not canonical JSON: something else than this collection wrote it"
     fits = (
-        type(body["seq"]) is int
-        and all(type(body[key]) is str for key in ("time", "run", "event"))
-        and type(body["data"]) is dict
-        and all(body[key] is None or type(body[key]) is str for key in ("host", "prev"))
+        isinstance(body["seq"], int)
+        and not isinstance(body["seq"], bool)
+        and all(isinstance(body[key], str) for key in ("time", "run", "event"))
+        and isinstance(body["data"], dict)
+        and all(body[key] is None or isinstance(body[key], str) for key in ("host", "prev"))
     )
     if not fits:
         return None, "no evidence record (a value has the wrong type)"

@@ -7,6 +7,7 @@ import typing as t
 from pathlib import Path
 
 from .catalog import Catalog, CatalogError, load
+from .catalog_form import Mistake
 from .script import OBSERVE, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
@@ -22,6 +23,9 @@ class _Loaded:
             self.catalog = load(_ROOT / "catalog")
         except CatalogError as exc:
             self.error = exc
+        except ImportError as exc:  # a collection installed without the Python packages it needs
+            remedy = "install it for the Python that runs Ansible"
+            self.error = CatalogError([Mistake("catalog", "", f"cannot be checked: {exc}", remedy)])
 
 
 _LOADED: t.Final = _Loaded()
@@ -36,5 +40,4 @@ def catalog() -> Catalog:
     """
     if _LOADED.error is not None:
         raise _LOADED.error
-    assert _LOADED.catalog is not None  # one of the two is set
-    return _LOADED.catalog
+    return t.cast("Catalog", _LOADED.catalog)  # one of the two is set

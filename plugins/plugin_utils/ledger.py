@@ -14,9 +14,10 @@ from pathlib import Path
 
 from . import canonical, evidence, files
 from .evidence import EvidenceError, Log
+from .hostfile import file_name, host_of
 from .row import SCHEMA as ROWS_SCHEMA
 from .row import ProductRow, Row
-from .run import HOSTS, MANIFEST, ROWS, RUN_LOG, file_name, host_of
+from .run import HOSTS, MANIFEST, ROWS, RUN_LOG
 from .verdict import SEVERITY, Verb, Verdict
 
 MANIFEST_SCHEMA: t.Final = "evict.kaspersky/manifest/1"
@@ -197,7 +198,7 @@ def listing(folder: Path) -> list[str]:
         raise files.explain("read the folder", folder, exc)
 
     found = []
-    for at, _, names in os.walk(folder, onerror=stop):
+    for at, _dummy, names in os.walk(folder, onerror=stop):
         below = os.path.relpath(at, folder)
         found += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
     return sorted(found)
@@ -331,7 +332,7 @@ def _row(host: str, log: Log | str | None, failure: tuple[str, str, str] | None,
     scans = [r for r in log.records if r.event == "scan"] if log else []
     last = scans[-1] if scans else None
     if failure and (last is None or failure[0] > last.time):
-        _, kind, message = failure
+        _dummy, kind, message = failure
         return Row(
             host=host,
             verdict=_KINDS.get(kind, Verdict.UNKNOWN),

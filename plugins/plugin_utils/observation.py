@@ -107,13 +107,13 @@ class _Reader:
 
     def line(self, text: str) -> None:
         """Take one frame line; one that does not fit spoils its probe, for a half line may hide a finding."""
-        kind, _, rest = text.partition(" ")
-        probe, _, rest = rest.partition(" ")
+        kind, _dummy, rest = text.partition(" ")
+        probe, _dummy, rest = rest.partition(" ")
         if kind not in ("R", "P") or not _PROBE_ID.match(probe):
             self.spoiled["*"] = "a line of the answer is damaged; run the audit again"
             return
         if kind == "P":
-            status, _, rest = rest.partition(" ")
+            status, _dummy, rest = rest.partition(" ")
         fields: dict[str, str] = {}
         for item in rest.split(" ") if rest else ():
             match = _FIELD.match(item)

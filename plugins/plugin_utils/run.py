@@ -19,8 +19,7 @@ from pathlib import Path
 
 from . import evidence, files
 from .files import EvidenceError
-from .hostfile import file_name as file_name
-from .hostfile import host_of as host_of
+from .hostfile import file_name
 from .policy import RUN_ID, Policy
 from .row import Row
 from .verdict import Verb

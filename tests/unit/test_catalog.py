@@ -17,7 +17,8 @@ import yaml
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog as catalogs
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog_form
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import CatalogError, Mistake
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import CatalogError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog_form import Mistake
 from tests import tree
 
 CATALOG = tree.ROOT / "catalog"

@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog as catalogs
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog_form, kinds, literals, observation, paths
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, Entry
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.signals import Signal
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.signals import Confidence, Signal
 from tests import tree
 
 FIXTURES = tree.ROOT / "tests" / "fixtures" / "catalog"
@@ -96,7 +96,7 @@ def test_every_signal_has_a_fixture_a_source_and_a_mark(entry: Entry) -> None:
     for fact in facts:
         assert fact.sources
         assert all(entry.sources[key] for key in fact.sources)
-        assert fact.confidence in catalogs.Confidence
+        assert fact.confidence in Confidence
     assert "Not matched" in entry.description
     assert set(entry.scope) == set(t.get_args(catalogs.Rule))
 
@@ -176,10 +176,10 @@ def test_windows_names_of_the_format_page() -> None:
 
 
 def test_marks_that_cannot_prove() -> None:
-    assert not catalogs.Confidence("X").can_prove
-    assert not catalogs.Confidence("memory").can_prove
-    weights = [mark.weight for mark in catalogs.Confidence if mark.can_prove]
-    assert min(weights) > max(catalogs.Confidence("X").weight, catalogs.Confidence("memory").weight)
+    assert not Confidence("X").can_prove
+    assert not Confidence("memory").can_prove
+    weights = [mark.weight for mark in Confidence if mark.can_prove]
+    assert min(weights) > max(Confidence("X").weight, Confidence("memory").weight)
 
 
 def test_the_net_comes_last_and_owns_nothing(catalog: Catalog) -> None:
@@ -225,6 +225,6 @@ def test_the_readme_has_the_marks_and_the_keys() -> None:
     text = (tree.ROOT / "catalog" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| .* \| (\d+) \|$", text, re.MULTILINE)
     found = {mark: int(weight) for marks, weight in rows for mark in re.findall(r"\w+", marks)}
-    assert found == {mark.value: mark.weight for mark in catalogs.Confidence}
+    assert found == {mark.value: mark.weight for mark in Confidence}
     schema = json.loads(catalog_form.SCHEMA.read_text(encoding="utf-8"))
     assert [key for key in schema["properties"] if f"`{key}`" not in text] == []

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, run
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, hostfile, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
@@ -63,12 +63,12 @@ def another_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
 @example("я" * 255)
 @example("\udcff")
 def test_any_host_gives_a_safe_file_name(host: str) -> None:
-    name = run.file_name(host)
+    name = hostfile.file_name(host)
     assert name
     assert set(name) <= SAFE
     assert not name.startswith(".")
     assert len(name + ".jsonl") <= 255
-    assert run.host_of(name) == (None if "~" in name else host)
+    assert hostfile.host_of(name) == (None if "~" in name else host)
 
 
 @given(HOSTS, HOSTS)
@@ -78,26 +78,26 @@ def test_any_host_gives_a_safe_file_name(host: str) -> None:
 @example("x" * 300, "x" * 299)
 @example("я" * 255, "я" * 254 + "ю")
 def test_different_hosts_have_different_files(one: str, other: str) -> None:
-    assert (run.file_name(one) == run.file_name(other)) == (one == other)
+    assert (hostfile.file_name(one) == hostfile.file_name(other)) == (one == other)
 
 
 @given(st.text(st.sampled_from("ab%.~/я"), min_size=150, max_size=260), st.integers(0, 259))
 def test_long_names_that_differ_in_one_place_have_different_files(host: str, at: int) -> None:
     at %= len(host)
     other = host[:at] + "c" + host[at + 1 :]
-    assert run.file_name(host) != run.file_name(other)
+    assert hostfile.file_name(host) != hostfile.file_name(other)
 
 
 @given(st.text(st.sampled_from("%0F~é.-a"), max_size=30))
 def test_any_file_name_has_a_host_or_none(name: str) -> None:
-    host = run.host_of(name)
+    host = hostfile.host_of(name)
     assert host is None or isinstance(host, str)
 
 
 def test_hosts_without_special_letters_keep_their_names() -> None:
-    assert run.file_name("web-1.example.com") == "web-1.example.com"
-    assert run.file_name("10.0.0.1") == "10.0.0.1"
-    assert run.file_name("fe80::1") == "fe80%3A%3A1"
+    assert hostfile.file_name("web-1.example.com") == "web-1.example.com"
+    assert hostfile.file_name("10.0.0.1") == "10.0.0.1"
+    assert hostfile.file_name("fe80::1") == "fe80%3A%3A1"
 
 
 # ---- run id and place
