@@ -69,13 +69,17 @@ def test_every_field_of_a_language_is_recognised(language: str, tmp_path: Path) 
         }
 
 
+RUSSIAN = """\
+Имя компьютера;IP-адрес;Операционная система
+Склад-01;10.0.0.1;Windows 10 Корпоративная
+"""
 ENCODED = {
-    "utf-8": "Имя компьютера;IP-адрес;Операционная система\nСклад-01;10.0.0.1;Windows 10 Корпоративная\n",
+    "utf-8": RUSSIAN,
     "utf-8-sig": "Gerätename;IP-Adresse;Betriebssystem\nBÜRO-01;10.0.0.1;Windows für alle\n",
     "utf-16": "コンピューター名;IPアドレス;OS名\nPC-01;10.0.0.1;ウィンドウズ\n",
-    "cp1251": "Имя компьютера;IP-адрес;Операционная система\nСклад-01;10.0.0.1;Windows 10 Корпоративная\n",
-    "cp866": "Имя компьютера;IP-адрес;Операционная система\nСклад-01;10.0.0.1;Windows 10 Корпоративная\n",
-    "koi8-r": "Имя компьютера;IP-адрес;Операционная система\nСклад-01;10.0.0.1;Windows 10 Корпоративная\n",
+    "cp1251": RUSSIAN,
+    "cp866": RUSSIAN,
+    "koi8-r": RUSSIAN,
     "cp1252": "Gerätename;IP-Adresse;Betriebssystem\nBÜRO-01;10.0.0.1;Windows für alle\n",
     "cp1250": "Název počítače;Adresa IP;Operační systém\nÚČTO-01;10.0.0.1;Windows pro všechny\n",
     "cp1254": "Bilgisayar ad\u0131;IP adresi;İşletim sistemi\nŞUBE-01;10.0.0.1;Windows Türkçe ığş\n",
