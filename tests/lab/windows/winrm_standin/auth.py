@@ -2,7 +2,7 @@
 """Authentication: one authenticator per TCP connection, as WinRM binds a login to its connection.
 
 An authenticator sees the header of each request and may also wrap bodies, so that schemes with a handshake and with
-message encryption fit the same shape as Basic.
+message encryption fit the same shape as Basic. `negotiate` has those; `Login` puts together what a server offers.
 """
 
 from __future__ import annotations
@@ -10,21 +10,49 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 SOAP_TYPE = "application/soap+xml;charset=UTF-8"
 
 
+class Unencrypted(Exception):
+    """A body came in clear where the server takes encrypted ones only (AllowUnencrypted is false)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The one account a server knows; the password is not shown in tracebacks."""
+    """The one account a server knows; the password is not shown in tracebacks.
+
+    Attributes:
+        user: its name; for Kerberos the principal, as in `name@REALM`.
+        password: its password; not looked at for Kerberos.
+    """
 
     user: str
     password: str
 
     def __repr__(self) -> str:
         return f"Account(user={self.user!r})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a server takes.
+
+    Attributes:
+        schemes: of `basic`, `negotiate` (NTLM, alone or within SPNEGO), `ntlm` (the same under its own name, which
+            Windows does not offer for WinRM) and `kerberos` (alone or within SPNEGO).
+        allow_unencrypted: WinRM's setting AllowUnencrypted: Basic, and bodies in clear, without TLS.
+    """
+
+    schemes: tuple[str, ...] = ("basic",)
+    allow_unencrypted: bool = True
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.schemes) - {"basic", "negotiate", "ntlm", "kerberos"}:
+            raise ValueError(f"unknown schemes: {', '.join(sorted(unknown))}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +71,7 @@ class Authenticator(Protocol):
         ...
 
     def unwrap(self, body: bytes, content_type: str) -> bytes:
-        """The envelope within a request's body; raises ValueError when it cannot be read."""
+        """The envelope within a request's body; raises ValueError when it cannot be read, or Unencrypted."""
         ...
 
     def wrap(self, body: bytes) -> tuple[bytes, str]:
@@ -77,3 +105,37 @@ class Basic:
 
     def wrap(self, body: bytes) -> tuple[bytes, str]:
         return body, SOAP_TYPE
+
+
+class Login:
+    """Several authenticators on one connection: the one whose login was taken last has the say.
+
+    Args:
+        choices: scheme as it stands in the header, in lower case, with its authenticator.
+    """
+
+    def __init__(self, choices: Iterable[tuple[str, Authenticator]]) -> None:
+        self._choices = dict(choices)
+        self._current: Authenticator | None = None
+
+    def decide(self, header: str) -> Decision:
+        chosen = self._choices.get(header.partition(" ")[0].lower()) if header else self._current
+        if chosen is None:
+            return self._refused()
+        decision = chosen.decide(header)
+        if decision.allowed:
+            self._current = chosen
+        # A handshake that goes on brings its own token; a refusal offers everything again.
+        return decision if decision.allowed or any(" " in c for c in decision.challenges) else self._refused()
+
+    def unwrap(self, body: bytes, content_type: str) -> bytes:
+        if self._current is None:
+            raise ValueError("nobody has logged in")
+        return self._current.unwrap(body, content_type)
+
+    def wrap(self, body: bytes) -> tuple[bytes, str]:
+        return self._current.wrap(body) if self._current is not None else (body, SOAP_TYPE)
+
+    def _refused(self) -> Decision:
+        names = {"negotiate": "Negotiate", "ntlm": "NTLM", "kerberos": "Kerberos", "basic": Basic.CHALLENGE}
+        return Decision(allowed=False, challenges=tuple(names[scheme] for scheme in names if scheme in self._choices))

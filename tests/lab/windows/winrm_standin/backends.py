@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs a client's command lines: PowerShell on Wine, or the local `sh`."""
+"""What runs a client's command lines: PowerShell on Wine, the local `sh`, or a recorded answer of our module."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,6 +56,36 @@ class ShBackend:
             return int(text) if text else code
 
         return Running(process=process, exit_code=exit_code)
+
+
+# Runs in a Python of its own. The payload of Ansible's wrapper names the module it carries, whatever the core.
+_ANSWER = """
+import json, sys
+payload = sys.stdin.buffer.read()
+if b"win_observe" not in payload:
+    sys.exit(f"not our module: {payload[:200]!r}")
+with open(sys.argv[1], encoding="utf-8") as file:
+    print(json.dumps({"changed": False, "observation": json.load(file)}))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedBackend:
+    """No Windows: when Ansible brings our Windows module, an observation that was recorded is the answer.
+
+    Enough to see a scan through a transport to its row where there is no PowerShell. Anything else that is to be run
+    fails.
+
+    Attributes:
+        observation: the file with it, of `tests/fixtures/windows`.
+    """
+
+    observation: Path
+
+    def start(self, line: str) -> Running:
+        if not _POWERSHELL.match(line):
+            return Running(process=_popen([sys.executable, "-c", f"raise SystemExit({line[:200]!r})"]))
+        return Running(process=_popen([sys.executable, "-c", _ANSWER, str(self.observation)]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,16 +5,21 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import socket
+import ssl
+import struct
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Protocol
 
-from . import soap, winrs
-from .auth import Account, Authenticator, Basic
+from . import psrp, soap, winrs
+from .auth import Account, Authenticator, Basic, Login, Offer, Unencrypted
 from .backends import Backend
+from .mishaps import Mishap
+from .negotiate import Negotiate, Store
 
 PATH = "/wsman"
 # Windows refuses envelopes of more than MaxEnvelopeSizekb, by default 500.
@@ -44,6 +49,8 @@ class _HTTPServer(ThreadingHTTPServer):
     ) -> None:
         self.resources = resources
         self.authenticator = authenticator
+        self.mishap: Mishap | None = None
+        self.over = threading.Event()
         self.open_connections: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
@@ -69,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except (ConnectionError, ValueError) as error:  # ValueError: the server closed the socket under us
+        except (ConnectionError, ssl.SSLError, ValueError) as error:  # ValueError: the socket was closed under us
             log.debug("connection lost: %s", error)
 
     def do_POST(self) -> None:
@@ -79,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(411 if not length else 413)
             return
         body = self.rfile.read(int(length))
+        if self._happens("login"):
+            return
         decision = self.authenticator.decide(self.headers.get("Authorization", ""))
         headers = [("WWW-Authenticate", challenge) for challenge in decision.challenges]
         if not decision.allowed:
@@ -93,18 +102,30 @@ class _Handler(BaseHTTPRequestHandler):
     def _soap(self, body: bytes, headers: list[tuple[str, str]]) -> None:
         try:
             plain = self.authenticator.unwrap(body, self.headers.get("Content-Type", ""))
+        except Unencrypted:
+            self._answer(500, headers=headers)  # all that Windows says to a client that does not encrypt
+            return
         except ValueError as error:
             log.debug("unreadable body: %s", error)
             self._answer(415)
             return
-        status, response = self._respond(plain)
+        try:
+            request: soap.Request | soap.Fault = soap.parse(plain)
+        except soap.Fault as error:
+            request = error
+        operation = "" if isinstance(request, soap.Fault) else request.operation
+        if self._happens(operation):
+            return
+        status, response = self._respond(request)
         wrapped, content_type = self.authenticator.wrap(response)
-        self._answer(status, body=wrapped, headers=[*headers, ("Content-Type", content_type)])
+        cut = self.server.mishap is not None and (self.server.mishap.at, self.server.mishap.kind) == (operation, "cut")
+        self._answer(status, body=wrapped, headers=[*headers, ("Content-Type", content_type)], cut=cut)
 
-    def _respond(self, plain: bytes) -> tuple[int, bytes]:
+    def _respond(self, request: soap.Request | soap.Fault) -> tuple[int, bytes]:
         relates_to = ""
         try:
-            request = soap.parse(plain)
+            if isinstance(request, soap.Fault):
+                raise request
             relates_to = request.message_id
             resource = self.server.resources.get(request.resource_uri.lower())
             if resource is None:
@@ -116,13 +137,33 @@ class _Handler(BaseHTTPRequestHandler):
         log.debug("%s %s", request.operation, request.shell_id)
         return 200, response
 
-    def _answer(self, status: int, *, body: bytes = b"", headers: list[tuple[str, str]] | None = None) -> None:
+    def _happens(self, at: str) -> bool:
+        """Let the mishap happen, if it is one of this place that takes the place of the answer."""
+        mishap = self.server.mishap
+        if mishap is None or mishap.at != at or mishap.kind == "cut":
+            return False
+        log.debug("mishap: %s", mishap)
+        self.close_connection = True
+        if mishap.kind == "hang":
+            self.server.over.wait()
+        elif mishap.kind == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.server.open_connections.discard(self.connection)
+            os.close(self.connection.detach())
+        elif mishap.kind == "status":
+            self._answer(mishap.status, body=mishap.body, headers=[("Content-Type", mishap.content_type)])
+        return True
+
+    def _answer(
+        self, status: int, *, body: bytes = b"", headers: list[tuple[str, str]] | None = None, cut: bool = False
+    ) -> None:
         self.send_response(status)
         for name, value in headers or []:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        self.close_connection = self.close_connection or cut
 
     def log_message(self, format: str, *args: object) -> None:
         log.debug(format, *args)
@@ -136,17 +177,37 @@ class StandIn:
         account: the one login.
         address: a loopback address; anything else is refused.
         port: 0 takes a free one.
+        offer: which schemes are taken.
+        tls: makes it HTTPS; a context with the server's certificate.
 
     Raises:
         ValueError: `address` is not a loopback address.
         OSError: the port is taken.
     """
 
-    def __init__(self, backend: Backend, account: Account, *, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        account: Account,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        offer: Offer | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         if not ipaddress.ip_address(address).is_loopback:
             raise ValueError(f"a stand-in listens on loopback only, not on {address}")
-        self._resources: dict[str, Resource] = {winrs.RESOURCE_URI.lower(): winrs.WinRS(backend, account.user)}
-        self._http = _HTTPServer((address, port), self._resources, lambda: Basic(account))
+        self._account = account
+        self._offer = offer or Offer()
+        self._tls = tls is not None
+        self._resources: dict[str, Resource] = {
+            winrs.RESOURCE_URI.lower(): winrs.WinRS(backend, account.user),
+            psrp.RESOURCE_URI.lower(): psrp.PSRP(backend),
+        }
+        self._http = _HTTPServer((address, port), self._resources, self._authenticator)
+        self._store = Store(account)
+        if tls is not None:  # each connection shakes hands in its own thread, with its first read
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)
         self.address = address
         self.port = int(self._http.server_address[1])
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -154,7 +215,25 @@ class StandIn:
     @property
     def endpoint(self) -> str:
         """The URL clients use."""
-        return f"http://{self.address}:{self.port}{PATH}"
+        return f"{'https' if self._tls else 'http'}://{self.address}:{self.port}{PATH}"
+
+    @property
+    def mishap(self) -> Mishap | None:
+        """What goes wrong from now on; None: nothing."""
+        return self._http.mishap
+
+    @mishap.setter
+    def mishap(self, mishap: Mishap | None) -> None:
+        self._http.mishap = mishap
+
+    def _authenticator(self) -> Login:
+        offer = self._offer
+        shaken: Authenticator = Negotiate(self._store, self._account, offer, tls=self._tls)
+        choices = [("negotiate", shaken)] if {"negotiate", "kerberos"} & set(offer.schemes) else []
+        choices += [(scheme, shaken) for scheme in ("ntlm", "kerberos") if scheme in offer.schemes]
+        if "basic" in offer.schemes and (self._tls or offer.allow_unencrypted):
+            choices.append(("basic", Basic(self._account)))
+        return Login(choices)
 
     def start(self) -> StandIn:
         """Serve in a thread of its own."""
@@ -173,7 +252,9 @@ class StandIn:
         if joined and self._thread.is_alive():
             self._http.shutdown()
             self._thread.join()
+        self._http.over.set()
         self._http.server_close()
+        self._store.close()
         for connection in list(self._http.open_connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
