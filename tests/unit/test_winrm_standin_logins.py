@@ -180,7 +180,7 @@ def test_psrp(auth: str, encryption: str) -> None:
         for size in (10, 300_000):
             shell = PowerShell(pool)
             shell.add_script("cat; echo err >&2")
-            shell.invoke(input=iter(["one", "Лаборатория", "y" * size]))
+            shell.invoke(input=(line for line in ("one", "Лаборатория", "y" * size)))
             assert shell.output == ["one", "Лаборатория", "y" * size]
             assert [str(error) for error in shell.streams.error] == ["err"]
 
