@@ -10,7 +10,7 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, policy
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, policy, report
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import PolicyError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
@@ -72,6 +72,7 @@ class ActionModule(ActionBase):
         record = folder.log_run("run_ended", {"how": "ended", "totals": book.totals()})
         book = dataclasses.replace(book, complete=True, ended=record.time)
         ledger.write_rows(book)
+        report.write(book)
         ledger.write_manifest(folder.path, folder.run)
         return book
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import typing as t
+from collections.abc import Iterable
 from pathlib import Path
 
 ELSEWHERE: t.Final = "choose another folder with `--out DIR` (variable `evict_out`)"
@@ -158,8 +159,12 @@ def make_folder(path: Path, *, parents: bool = True) -> None:
         raise explain("make the folder", path, exc) from exc
 
 
-def replace(path: Path, data: bytes) -> None:
+def replace(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a whole file so that a reader sees the old one or the new one, never a part.
+
+    Args:
+        path: the file.
+        data: its content, at once or in pieces.
 
     Raises:
         EvidenceError: it cannot be written; an older file of that name is kept.
@@ -169,13 +174,16 @@ def replace(path: Path, data: bytes) -> None:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             os.fchmod(fd, 0o600)
-            write_all(fd, data)
+            for piece in (data,) if isinstance(data, bytes) else data:
+                write_all(fd, piece)
             os.fsync(fd)
         finally:
             os.close(fd)
         os.replace(temporary, path)
         sync_folder(path.parent)
-    except OSError as exc:
+    except BaseException as exc:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if not isinstance(exc, OSError):
+            raise
         raise explain("write", path, exc) from exc

@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from . import canonical, evidence, files
+from . import canonical, evidence, files, source
 from .evidence import EvidenceError, Log
 from .hostfile import file_name, host_of
 from .row import SCHEMA as ROWS_SCHEMA
@@ -46,6 +46,8 @@ class Ledger:
         problems: what is wrong with the evidence of the run itself.
         folder: where the evidence is.
         started, ended: times in UTC, `ended` empty for a run that was killed.
+        versions: of what made the evidence: collection, ansible, python.
+        sources: by host, for those with a scan: where its evidence is.
     """
 
     run: str
@@ -56,6 +58,8 @@ class Ledger:
     folder: Path
     started: str = ""
     ended: str = ""
+    versions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sources: t.Mapping[str, source.Source] = dataclasses.field(default_factory=dict)
 
     def totals(self) -> dict[str, int]:
         """Hosts per verdict, worst first, without zeros. The sum is the inventory."""
@@ -108,18 +112,22 @@ def build(
     unwritten = {e.data["host"]: e for e in pending if e.event == "scan"}
     known = dict.fromkeys([*inventory, *scope, *failed, *unwritten])
     by_file = {file_name(host): host for host in known}
-    logs: dict[str, Log | str] = {}
+    wanted = set(scope)
+    judged: dict[str, Row] = {}
+    sources: dict[str, source.Source] = {}
+    # One host at a time: the observations of a large fleet do not fit into memory together.
     for name in [] if memory_only else _host_files(folder, sums):
         host, read = _host_log(folder, name, by_file.get(name), sums)
         if isinstance(read, Log) and read.records and log.records and read.records[0].run != log.records[0].run:
             read = "its evidence fails verification: it is of another run"
-        logs[host] = read
+        judged[host] = _row(host, read, failed.get(host), host in wanted, since)
+        if isinstance(read, Log) and (found := source.of(read)):
+            sources[host] = found
         known.setdefault(host)
-    wanted = set(scope)
     rows = [
         _unwritten(host, unwritten[host])
         if host in unwritten
-        else _row(host, logs.get(host), failed.get(host), host in wanted, since)
+        else judged.get(host) or _row(host, None, failed.get(host), host in wanted, since)
         for host in known
     ]
     ended = [e for e in events if e.event == "run_ended" and e.time >= since]
@@ -132,6 +140,8 @@ def build(
         folder=folder,
         started=since,
         ended=ended[-1].time if ended else "",
+        versions=_versions(started[-1].data.get("versions")) if started else {},
+        sources=sources,
     )
 
 
@@ -265,6 +275,10 @@ def _verb(value: object) -> Verb:
         return Verb(str(value))
     except ValueError:
         return Verb.VERIFY  # the strictest reading: what is not known to be a mere look counts as unfinished
+
+
+def _versions(value: object) -> dict[str, str]:
+    return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
 def _hosts(events: Iterable[evidence.Record | Pending]) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ import os
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from . import evidence, ledger, report, run
+from . import evidence, ledger, report, run, trouble
 from .evidence import EvidenceError
 from .policy import Policy
 from .redact import Redactor
@@ -131,6 +131,8 @@ class Recorder:
             return
         if kind == "skipped" and host in self._scanned:
             return
+        if remedy := trouble.plugin(message):
+            message = f"{text.inert(message)}: {remedy}"
         self._log("host_failed", {"host": host, "kind": kind, "message": Redactor(secrets).line(message)})
 
     def unwritten(self, host: str, row: Mapping[str, t.Any], message: str) -> None:
@@ -156,6 +158,7 @@ class Recorder:
         if not run.is_refused():
             try:
                 ledger.write_rows(book)
+                self._reports(book)  # before the manifest, which then lists them
                 ledger.write_manifest(self.folder.path, self.folder.run)
             except EvidenceError as exc:
                 self._fail(str(exc))
@@ -164,6 +167,13 @@ class Recorder:
             said += f"EVIDENCE IS NOT COMPLETE: {text.inert(self.fault)}\n"
         _tell({"ended": how, "fault": self.fault})
         return Summary(said, self.fault, book.totals())
+
+    def _reports(self, book: ledger.Ledger) -> None:
+        """Reports for people. What goes wrong here is said and costs neither rows nor manifest."""
+        try:
+            report.write(book)
+        except EvidenceError as exc:
+            self._fail(str(exc))
 
     def _lost(self) -> None:
         """Hosts whose worker never came back: killed, or the run broke off around it."""

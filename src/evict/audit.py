@@ -126,6 +126,7 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
         book = ledger.build(outcome.folder, trust_manifest=False)
         if not outcome.ended:
             ledger.write_rows(book)
+            report.write(book)
             print("\n" + report.render("text", book, limit=text.LIMIT), end="")
             print("The run was cut off before its end; the rows come from its evidence.")
     except EvidenceError as exc:

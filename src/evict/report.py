@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evict report RUN`: the rows of a run, made from its evidence."""
+"""`evict report RUN`: the rows of a run from its evidence, as text, JSON, CSV, HTML, or with the evidence itself."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import typing as t
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, report
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import files, ledger, report
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
@@ -17,31 +18,43 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exi
 
 from .errors import UsageError
 
+_FOR_A_FILE: t.Final = frozenset({"html"})  # no use on a terminal
+
 
 def main(args: Sequence[str]) -> int:
     """Run the command: 0 when there is a report, whatever it says.
 
     Raises:
-        UsageError: the folder is no run of ours.
-        EvidenceError: it cannot be read.
+        UsageError: the folder is no run of ours, or the report cannot go where it was asked to.
+        EvidenceError: the evidence cannot be read, or the report cannot be written.
     """
     parser = argparse.ArgumentParser(
         prog="evict report",
-        description="Rows of a run from its evidence alone; writes rows.json when it is missing or the run was killed.",
+        description="Rows of a run from its evidence alone; writes rows.json, report.csv and report.html into its "
+        "folder when they are missing or the run was killed.",
     )
     parser.add_argument("run", type=Path, help="the run folder")
-    parser.add_argument("--format", choices=report.formats(), default="text", help="default: %(default)s")
+    parser.add_argument(
+        "--format", choices=report.formats(), default="text", help="default: %(default)s; docs/reports.md has them all"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the report to FILE, readable by you only")
     parser.add_argument("--limit", type=int, default=0, help="most lines for single hosts, 0 for all (text)")
     given = parser.parse_args(args)
     folder = folder_of(given.run)
+    if given.out is not None:
+        _outside(given.out, folder)
+    elif given.format in _FOR_A_FILE and sys.stdout.isatty():
+        raise UsageError(f"{given.format} is for a file: name one with --out, such as --out report.{given.format}")
     book = ledger.build(folder)
-    # Workers may outlive a killed controller: as long as there is no manifest, rows.json follows the evidence.
-    if not os.path.lexists(folder / ROWS) or not os.path.lexists(folder / MANIFEST):
-        try:
-            ledger.write_rows(book)
-        except EvidenceError as exc:  # a copy on a read-only medium can be reported all the same
-            print(f"evict report: {text.inert(str(exc))}", file=sys.stderr)
-    print(report.render(given.format, book, limit=max(0, given.limit)), end="")
+    _derive(book)
+    pieces = report.encoded(given.format, book, limit=max(0, given.limit))
+    if given.out is not None:
+        files.replace(given.out, pieces)
+        print(f"{given.out}: {given.format} report of {len(book.rows)} hosts")
+    elif given.format == "text":
+        print(report.render(given.format, book, limit=max(0, given.limit)), end="")  # in the terminal's encoding
+    else:
+        _put(pieces)
     for problem in book.problems:
         print(f"evict report: {text.inert(problem)}", file=sys.stderr)
     if not book.complete:
@@ -49,6 +62,39 @@ def main(args: Sequence[str]) -> int:
             "evict report: the run did not come to its end; hosts without evidence were not attempted", file=sys.stderr
         )
     return Exit.OK
+
+
+def _derive(book: ledger.Ledger) -> None:
+    """What is derived from the evidence lies in the run folder, too.
+
+    Workers may outlive a killed controller: as long as there is no manifest, these files follow the evidence. After
+    that they are listed in it and stay as they are.
+    """
+    finished = os.path.lexists(book.folder / MANIFEST)
+    try:
+        if not finished or not os.path.lexists(book.folder / ROWS):
+            ledger.write_rows(book)
+        if not finished:
+            report.write(book)
+    except EvidenceError as exc:  # a copy on a read-only medium can be reported all the same
+        print(f"evict report: {text.inert(str(exc))}", file=sys.stderr)
+
+
+def _outside(path: Path, folder: Path) -> None:
+    """Refuse a file in the folder of the run: the manifest would not list it, and evidence could be overwritten."""
+    target = Path(os.path.realpath(path))
+    if target.is_relative_to(os.path.realpath(folder)):
+        raise UsageError(f"{path} lies in the run folder, where only evidence belongs: choose another place")
+    if target.is_dir():
+        raise UsageError(f"{path} is a folder: name a file with --out")
+
+
+def _put(pieces: Iterable[bytes]) -> None:
+    """Bytes to standard output, whatever encoding the terminal has."""
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def folder_of(path: Path) -> Path:

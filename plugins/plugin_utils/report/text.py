@@ -15,6 +15,7 @@ from ..verdict import SEVERITY, Verdict
 
 LIMIT: t.Final = 200  # lines for single hosts unless told otherwise
 _HOST, _PRODUCTS, _WHY = 40, 48, 240  # widest columns
+_NAMED: t.Final = 5  # hosts without protection that the totals name
 QUIET: t.Final = frozenset(
     {
         Verdict.ABSENT,
@@ -58,7 +59,7 @@ def clip(text: str, limit: int) -> str:
 
 def why(row: Row) -> str:
     """The first reason, else what a product was told by, else a note; `(+n)` says how many more there are."""
-    said = row.reasons or tuple(e for p in row.products for e in p.evidence) or row.notes
+    said = row.reasons or tuple(e for p in (*row.products, *row.reported) for e in p.evidence) or row.notes
     if not said:
         return ""
     return clip(said[0], _WHY) + (f" (+{len(said) - 1})" if len(said) > 1 else "")
@@ -69,6 +70,25 @@ def totals(rows: Iterable[Row]) -> str:
     count = collections.Counter(row.verdict for row in rows)
     parts = [f"{verdict} {count[verdict]}" for verdict in SEVERITY if count[verdict]]
     return f"inventory {sum(count.values())} = " + (" + ".join(parts) or "0")
+
+
+def protection(rows: Iterable[Row]) -> str:
+    """Such as `protection now: active 3, none 1 (web1), unknown 2`; empty where no host was asked for it."""
+    asked = [row for row in rows if row.protection]
+    count = collections.Counter(row.protection for row in asked)
+    bare = [clip(row.host, _HOST) for row in asked if row.protection == "none"]
+    names = ", ".join(bare[:_NAMED]) + (f" and {len(bare) - _NAMED} more" if len(bare) > _NAMED else "")
+    parts = [f"{state} {count[state]}" for state in ("active", "none", "unknown") if count[state]]
+    said = ", ".join(f"{part} ({names})" if part.startswith("none ") else part for part in parts)
+    return f"protection now: {said}" if said else ""
+
+
+def found(row: Row) -> str:
+    """The products of a row and, marked as such, what is reported only."""
+    said = ", ".join(p.label() for p in row.products)
+    if row.reported:
+        said += ("; " if said else "") + "reported: " + ", ".join(p.label() for p in row.reported)
+    return said
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:
@@ -88,7 +108,7 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
     rows = worst_first(ledger.rows)
     shown = rows
     if 0 < limit < len(rows):
-        shown = [row for row in rows if row.verdict not in QUIET][:limit]
+        shown = [row for row in rows if row.verdict not in QUIET or row.reported][:limit]
     lines = _table(shown)
     if len(shown) < len(rows):
         listed = {id(row) for row in shown}
@@ -96,6 +116,7 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
         lines.append(f"... and more hosts that are not listed here: {rest}")
     folder = shlex.quote(str(ledger.folder))
     lines += ["", totals(rows)]
+    lines += [line for line in (protection(rows), _reported(rows)) if line]
     lines += [f"EVIDENCE PROBLEM: {clip(text, _WHY)}" for text in ledger.problems]
     if not ledger.complete:
         lines.append("The run did not come to its end: what is listed is what its evidence says so far.")
@@ -104,13 +125,18 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _reported(rows: list[Row]) -> str:
+    number = sum(bool(row.reported) for row in rows)
+    return f"reported besides, and never removed: something on {number} host{'s' * (number != 1)}" if number else ""
+
+
 def _table(rows: list[Row]) -> list[str]:
     cells = [("HOST", "VERDICT", "PRODUCTS", "WHY")]
     cells += [
         (
             clip(row.host, _HOST),
             str(row.verdict),
-            clip(", ".join(p.label() for p in row.products) or "-", _PRODUCTS),
+            clip(found(row) or "-", _PRODUCTS),
             why(row),
         )
         for row in rows
