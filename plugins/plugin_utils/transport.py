@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import secrets
 import shlex
 import typing as t
@@ -19,6 +20,14 @@ if t.TYPE_CHECKING:
 
 _PIPELINING: t.Final = ("ansible_pipelining", "ansible_ssh_pipelining")
 _FALSE: t.Final = ("false", "no", "0", "off", "n", "f")
+# bash as sh takes functions out of the environment, and one called `ls` would answer for the program. `unset` itself
+# cannot be such a function there: in POSIX mode special builtins come first.
+_NO_FUNCTIONS: t.Final = (
+    "case ${BASH_VERSION-} in ?*) unset -f compgen; set -f; unset -f $(compgen -A function); set +f ;; esac\n"
+)
+_NO_FOLDER: t.Final = re.compile("temporary directory|No space left on device")
+# In full, since an account may come without a usable PATH.
+_SH: t.Final = "/bin/sh"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +68,12 @@ def run_script(
     nonce = "evict-" + secrets.token_hex(12)
     assignments = {**values, "NONCE": nonce}
     head = "".join(f"{prefix}{name}={shlex.quote(value)}\n" for name, value in assignments.items())
-    text = head + script
+    text = _NO_FUNCTIONS + head + script
     detail = "stdin: pipelining is switched off for this host"
     try:
         if _stdin_allowed(action, task_vars):
             _pipelining_on(action)
-            result = action._low_level_execute_command("sh", in_data=text.encode("utf-8", "surrogateescape"))
+            result = action._low_level_execute_command(_SH, in_data=text.encode("utf-8", "surrogateescape"))
             if _framed(result, nonce):
                 return Answer(result["stdout"], nonce, "stdin")
             said = result["stderr"] + "\n" + result["stdout"]
@@ -81,27 +90,47 @@ def run_script(
 def _by_file(action: ActionBase, text: str, nonce: str, detail: str) -> Answer:
     """Write the script to the remote temporary folder and run it there. The script's trap and we both remove it."""
     try:
+        _expand_home(action, nonce)
         folder = action._make_tmp_path()
     except AnsibleConnectionFailure as exc:
         said = message(exc)
-        if "temporary directory" in said:  # core raises the class of an unreachable host for this
-            return Answer("", nonce, "file", trouble.transport(f"{detail}; file: {said}"))
+        if _NO_FOLDER.search(said):  # core raises the class of an unreachable host for this
+            return Answer("", nonce, "file", _no_file(action, detail, said))
         raise
     try:
         path = action._connection._shell.join_path(folder, "observe.sh")
         trap = f"trap 'rm -f {shlex.quote(path)}; rmdir {shlex.quote(folder)} 2>/dev/null' EXIT\n"
         action._transfer_data(path, trap + text)
         action._fixup_perms2((folder, path), execute=False)
-        result = action._low_level_execute_command(f"sh {shlex.quote(path)}")
+        result = action._low_level_execute_command(f"{_SH} {shlex.quote(path)}")
         if _framed(result, nonce):
             return Answer(result["stdout"], nonce, "file")
         return Answer("", nonce, "file", _why(action, result["stderr"] + "\n" + result["stdout"]))
     except AnsibleConnectionFailure:
         raise
     except AnsibleError as exc:
-        return Answer("", nonce, "file", trouble.transport(f"{detail}; file: {message(exc)}"))
+        return Answer("", nonce, "file", _no_file(action, detail, message(exc)))
     finally:
         action._remove_tmp_path(folder)
+
+
+def _no_file(action: ActionBase, detail: str, said: str) -> trouble.Trouble:
+    return trouble.transport(detail, said, str(getattr(action._connection._shell, "SHELL_FAMILY", "sh")))
+
+
+def _expand_home(action: ActionBase, nonce: str) -> None:
+    """Put the home folder into `ansible_remote_tmp`.
+
+    Core would take the last line of what `echo ~` prints, and with it what a profile prints without a line end.
+    """
+    shell = action._connection._shell
+    tilde, _, rest = str(action.get_shell_option("remote_tmp", default="~/.ansible/tmp")).partition("/")
+    if tilde != "~" or getattr(action._connection, "_remote_is_local", False):
+        return
+    home = action._low_level_execute_command(f"echo {nonce} ~", sudoable=False)["stdout"].rpartition(f"{nonce} ")[2]
+    home = home.partition("\n")[0].rstrip("\r")
+    if home.startswith("/"):
+        shell.set_option("remote_tmp", shell.join_path(home, rest))
 
 
 def _stdin_allowed(action: ActionBase, task_vars: Mapping[str, t.Any]) -> bool:

@@ -41,7 +41,11 @@ ANSWER = {
     "admin is not in the sudoers file.  This incident will be reported.": "privilege",
     "su: Authentication failure": "privilege",
     "doas: Operation not permitted": "privilege",
-    "This account is currently not available.": "account's shell",
+    "This account is currently not available.": "an account with a shell",
+    "WARNING: Your password has expired.\nPassword change required but no TTY available.": "renew its password",
+    "sudo: sorry, you must have a tty to run sudo": "ansible_ssh_use_tty",
+    "/bin/sh: 1: sudo: not found": "ansible_become_exe",
+    "sh: line 1: doas: command not found": "ansible_become_exe",
     "": "forced command",
 }
 
