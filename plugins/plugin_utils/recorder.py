@@ -131,9 +131,8 @@ class Recorder:
             return
         if kind == "skipped" and host in self._scanned:
             return
-        if remedy := trouble.plugin(message):
-            message = f"{text.inert(message)}: {remedy}"
-        self._log("host_failed", {"host": host, "kind": kind, "message": Redactor(secrets).line(message)})
+        message = Redactor(secrets).line(trouble.plugin(message) or message)
+        self._log("host_failed", {"host": host, "kind": kind, "message": message})
 
     def unwritten(self, host: str, row: Mapping[str, t.Any], message: str) -> None:
         """A scan that came back with its short row and could not write its evidence: the row is kept in memory."""
