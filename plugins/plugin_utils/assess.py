@@ -7,11 +7,12 @@ import dataclasses
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
-from . import findings, paths
+from . import context, findings, paths
 from .catalog import Catalog, Entry
+from .context import NOBODY_LOOKED, Context
 from .findings import Finding, Weight
-from .observation import Observation, Probe
-from .row import ProductRow, Row
+from .observation import CUT, Observation, Probe
+from .row import TOPICS, Fact, ProductRow, Row
 from .signals import PathSignal, Record
 from .signals_posix import LinuxProcessSignal, SetupSectionSignal, TreeSignal
 from .verdict import Verdict
@@ -51,9 +52,12 @@ class Assessment:
     Attributes:
         verdict: `present`, `unknown`, `leftovers` or `absent`.
         products: found products, working ones first.
-        unknown: probe -> why it could not tell.
+        unknown: probe -> why it could not tell; those that the verdict depends on.
         reasons: why this verdict, most telling first.
         notes: what a reader should know besides.
+        reported: what is reported and never removed; it does not count for the verdict.
+        context: protection and facts.
+        unread: probe -> why it could not tell; those that only give context.
     """
 
     verdict: Verdict
@@ -61,6 +65,9 @@ class Assessment:
     unknown: Mapping[str, str]
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    reported: tuple[Product, ...] = ()
+    context: Context = NOBODY_LOOKED
+    unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def row(self, host: str, observation: Observation) -> Row:
         """The host's row."""
@@ -68,21 +75,26 @@ class Assessment:
             host=host,
             verdict=self.verdict,
             platform=observation.platform,
-            products=tuple(
-                ProductRow(
-                    id=p.entry.id,
-                    family=p.entry.family,
-                    state=p.state,
-                    version=p.version,
-                    evidence=tuple(f.text for f in p.findings[:EVIDENCE_LIMIT]),
-                )
-                for p in self.products
-            ),
+            products=tuple(map(_product_row, self.products)),
+            reported=tuple(map(_product_row, self.reported)),
             reasons=self.reasons,
-            unknown_probes=tuple(self.unknown),
-            notes=self.notes,
+            unknown_probes=(*self.unknown, *self.unread),
+            notes=(*self.notes, *(f"could not tell: {probe}: {reason}" for probe, reason in self.unread.items())),
+            protection=self.context.protection,
+            protected_by=self.context.protected_by,
+            facts=self.context.facts,
             observation_digest=observation.digest(),
         )
+
+
+def _product_row(product: Product) -> ProductRow:
+    return ProductRow(
+        id=product.entry.id,
+        family=product.entry.family,
+        state=product.state,
+        version=product.version,
+        evidence=tuple(f.text for f in product.findings[:EVIDENCE_LIMIT]),
+    )
 
 
 def assess(observation: Observation, catalog: Catalog) -> Assessment:
@@ -100,26 +112,55 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
     if not entries:
         reason = f"the catalog knows no product for the platform {observation.platform!r}: inspect this host by hand"
         return Assessment(Verdict.UNKNOWN, (), {"host": reason}, (reason,), ())
-    found, notes = _find(observation, entries)
+    found, notes, facts = _find(observation, entries)
     products: list[Product] = []
     for entry in entries:  # named ones first
         mine = found.get(entry.id, [])
         if entry.generic:
             mine = [f for f in mine if not _shared(f, products)]
+        if entry.require_path and not any(map(findings.placed, mine)):
+            notes += [f"{entry.id}: other software bears this name, too: {f.text}" for f in mine]
+            continue
         if (product := _product(entry, mine, observation)) is not None:
             products.append(product)
     products.sort(key=lambda p: (not p.works, p.entry.generic, p.entry.id))
+    reported = [p for p in products if p.entry.report_only]
+    products = [p for p in products if not p.entry.report_only]
     for product in products:
         if product.dangerous and not product.works:
             notes.append(f"{product.entry.id}: a leftover that may be live: remove it with care, never by hand")
-    needed = {probe for entry in entries for signal in entry.signals for probe in signal.probes}
-    telling = {
-        probe for entry in entries for signal in entry.signals if findings.capable(signal) for probe in signal.probes
-    }
+    for product in reported:
+        words = _REPORT_ONLY[product.entry.report_only]
+        notes.append(f"reported, never removed: {product.entry.name} ({words}): {product.findings[0].text}")
+    signals = [s for e in entries if not e.report_only for s in e.signals if s.shows != "mention"]
+    needed = {probe for signal in signals for probe in signal.probes}
+    telling = {probe for signal in signals if findings.capable(signal) for probe in signal.probes}
+    # A probe without any answer means a cut answer, whatever the probe is for: what else is missing, nobody knows.
+    needed |= {name for name, p in observation.probes.items() if p.status == "unknown" and p.reason == CUT}
     unknown = {name: p.reason for name, p in observation.probes.items() if p.status == "unknown" and name in needed}
     unknown.update(dict.fromkeys(sorted(needed - set(observation.probes)), "the host did not answer this probe"))
     verdict = _verdict(products, unknown, telling)
-    return Assessment(verdict, tuple(products), unknown, tuple(_reasons(verdict, products, unknown)), tuple(notes))
+    around = context.read(observation, catalog)
+    told = sorted({*around.facts, *facts}, key=lambda fact: (TOPICS.index(fact.topic), fact.text))
+    return Assessment(
+        verdict=verdict,
+        products=tuple(products),
+        unknown=unknown,
+        reasons=tuple(_reasons(verdict, products, unknown)),
+        notes=tuple(notes),
+        reported=tuple(reported),
+        context=dataclasses.replace(around, facts=tuple(told)),
+        unread=context.unread(observation, needed),
+    )
+
+
+_REPORT_ONLY: t.Final = {
+    "portable": "a portable tool, not installed",
+    "engine": "the engine inside another vendor's product",
+    "successor": "a successor that is not the vendor's",
+    "open_source": "open-source software of the vendor",
+    "device": "an appliance or a development kit",
+}
 
 
 def _verdict(products: Sequence[Product], unknown: Mapping[str, str], telling: set[str]) -> Verdict:
@@ -145,10 +186,14 @@ def _reasons(verdict: Verdict, products: Sequence[Product], unknown: Mapping[str
         yield "every probe answered, nothing found"
 
 
-def _find(observation: Observation, entries: Sequence[Entry]) -> tuple[dict[str, list[Finding]], list[str]]:
-    """All findings by entry id. Named entries come first; the vendor's net judges only what none of them claimed."""
+def _find(observation: Observation, entries: Sequence[Entry]) -> tuple[dict[str, list[Finding]], list[str], list[Fact]]:
+    """All findings by entry id, notes, and facts.
+
+    Named entries come first; the vendor's net judges only what none of them claimed.
+    """
     found: dict[str, list[Finding]] = {}
     notes: dict[str, None] = {}
+    facts: dict[Fact, None] = {}
     claimed: set[tuple[str, int]] = set()
     named = [e for e in entries if not e.generic]
     for entry in (*named, *(e for e in entries if e.generic)):
@@ -163,6 +208,10 @@ def _find(observation: Observation, entries: Sequence[Entry]) -> tuple[dict[str,
                         continue
                     if (finding := findings.judge(signal, probe, record)) is None:
                         continue
+                    if signal.topic and finding.weight is not Weight.HINT:
+                        facts[Fact(signal.topic, finding.text)] = None
+                    if finding.weight is Weight.MENTION:
+                        continue
                     if finding.weight is Weight.ELSEWHERE:
                         notes[f"in a container or chroot on this host: {finding.text}; audit that one by itself"] = None
                         mine.add(place)
@@ -172,7 +221,7 @@ def _find(observation: Observation, entries: Sequence[Entry]) -> tuple[dict[str,
                         mine.add(place)
                         found.setdefault(entry.id, []).append(finding)
         claimed |= mine
-    return found, list(notes)
+    return found, list(notes), list(facts)
 
 
 _NOTHING: t.Final = Probe("absent")
@@ -197,12 +246,12 @@ def _covered(signal: object, record: Record, named: Sequence[Entry]) -> bool:
 def _shared(finding: Finding, named: Sequence[Product]) -> bool:
     """Does the finding tell nothing of its own while a named product is there?
 
-    All products share the vendor's folders and keys. Drivers of older lines carry no mark of their product: beside one
-    that works they are its own, beside mere leftovers they stay a finding.
+    All products share the vendor's folders and keys. Drivers, filters and certificates carry no mark of their product:
+    beside one that works they are its own, beside mere leftovers they stay a finding.
     """
     if finding.weight is not Weight.RESIDUE or not named:
         return False
-    if any(p.works for p in named) and finding.signal.kind == "driver":
+    if any(p.works for p in named) and finding.signal.kind not in findings.PRODUCT_KINDS:
         return True
     return not finding.dangerous and finding.signal.kind in ("path", "registry")
 

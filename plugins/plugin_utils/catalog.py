@@ -19,13 +19,19 @@ Family = t.Literal["endpoint", "agent", "server", "console", "mail", "proxy", "c
 Rule = t.Literal["us_bis", "us_federal_bod1701", "us_far", "au_pspf_002_2025"]
 InScope = t.Literal["in", "out", "owner"]
 Strategy = t.Literal["package", "msi", "manual"]
+ReportOnly = t.Literal["portable", "engine", "successor", "open_source", "device", ""]
 Guard = t.Literal["mail_path", "proxy_path", "server"]
 ResidueKind = t.Literal["path", "registry", "user_registry", "group", "user", "chain"]
 NeverKind = t.Literal["path", "registry", "name", "code"]
 
 LITERAL_KEYS: t.Final[Mapping[str, tuple[str, ...]]] = {
-    "linux": ("packages", "units", "init_scripts", "exe_dirs", "paths", "trees", "setup_files", "users", "groups"),
+    "linux": (
+        *("packages", "units", "init_scripts", "exe_dirs", "paths", "trees", "setup_files", "users", "groups"),
+        *("modules", "chains", "trust", "line_files", "line_texts", "images"),
+    ),
     "windows": (
+        *("minifilters", "class_filters", "network", "certificates", "tasks", "firewall_rules", "extensions", "appx"),
+        "reinstall",
         "uninstall",
         "product_codes",
         "services",
@@ -36,8 +42,17 @@ LITERAL_KEYS: t.Final[Mapping[str, tuple[str, ...]]] = {
         "user_registry_roots",
         "paths",
     ),
-    "macos": ("paths",),
+    "macos": ("paths", "exe_dirs", "users", "groups", "receipts", "launchd", "extensions", "kexts", "profiles"),
 }
+
+# Keys whose literals a host looks for anywhere in a text: one that holds another finds nothing more.
+_SUBSTRINGS: t.Final = frozenset(
+    {
+        *("uninstall", "services", "drivers", "minifilters", "class_filters", "network", "certificates", "tasks"),
+        *("firewall_rules", "extensions", "appx", "reinstall", "line_texts", "images", "receipts", "launchd", "kexts"),
+        "profiles",
+    }
+)
 
 
 class CatalogError(Exception):
@@ -128,6 +143,8 @@ class Entry:
 
     Attributes:
         generic: the vendor's net: judged last, over records no other entry accepts.
+        report_only: why the product is reported, never removed, and makes no host `present`; empty for all others.
+        require_path: other software bears its names, too: a package, unit or account counts only beside a path of it.
         scope: rule -> in, out or owner.
         sources: key -> citation.
     """
@@ -145,6 +162,8 @@ class Entry:
     residue: tuple[Residue, ...]
     never_touch: tuple[NeverTouch, ...]
     sources: Mapping[str, str]
+    report_only: ReportOnly = ""
+    require_path: bool = False
 
     def owns(self, path: str) -> bool:
         """Does the path belong to this product: one of its directories or paths, or something below one?
@@ -166,10 +185,18 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Catalog:
-    """All entries, by platform and id; `digest` is the SHA-256 over the canonical JSON of their data."""
+    """All entries, by platform and id.
+
+    Attributes:
+        digest: SHA-256 over the canonical JSON of all data.
+        scanners: name of a program -> whose malware scanner it is.
+        not_scanners: name of a program that watches files for another reason -> which.
+    """
 
     entries: tuple[Entry, ...]
     digest: str
+    scanners: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    not_scanners: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def for_platform(self, platform: str) -> tuple[Entry, ...]:
         """The entries of a platform, generic ones last; none for a platform nobody here knows."""
@@ -202,9 +229,8 @@ class Catalog:
             for signal in entry.signals:
                 for key, items in signal.literals().items():
                     found[key].update(items)
-        if platform == "windows":
-            for key in ("uninstall", "services", "drivers", "processes"):
-                found[key] = set(literals.reduced(found[key]))
+        for key in found.keys() & _SUBSTRINGS:
+            found[key] = set(literals.reduced(found[key]))
         # A directory stands before those that hold it, so that the first one a process lies below is the closest.
         return {key: sorted(items, reverse=key == "exe_dirs") for key, items in found.items()}
 
@@ -249,11 +275,13 @@ def load(directory: Path = DIRECTORY) -> Catalog:
         if not found:
             data[name] = content
     mistakes += catalog_check.check_all(data, [path.relative_to(directory).as_posix() for path in files])
+    programs, found = _programs(directory)
+    mistakes += found
     if mistakes:
         raise CatalogError(mistakes)
     entries = sorted((_entry(item) for item in data.values()), key=lambda entry: (entry.platform, entry.id))
-    digest = canonical.digest(sorted(data.values(), key=lambda item: (item["platform"], item["id"])))
-    return Catalog(entries=tuple(entries), digest=digest)
+    whole = [*sorted(data.values(), key=lambda item: (item["platform"], item["id"])), programs]
+    return Catalog(entries=tuple(entries), digest=canonical.digest(whole), **programs)
 
 
 def _patterns(directory: Path) -> tuple[dict[str, str], list[Mistake]]:
@@ -266,6 +294,18 @@ def _patterns(directory: Path) -> tuple[dict[str, str], list[Mistake]]:
         return {}, [mistake]
     mistakes = catalog_check.check_patterns(path.name, content)
     return ({} if mistakes else {name: item["regex"] for name, item in content["patterns"].items()}), mistakes
+
+
+def _programs(directory: Path) -> tuple[dict[str, dict[str, str]], list[Mistake]]:
+    """The programs of `protection.yml`; none where the catalog has no such file."""
+    path = directory / "protection.yml"
+    if not path.exists():
+        return {}, []
+    content, mistake = catalog_form.parse(path.name, path.read_bytes())
+    if mistake:
+        return {}, [mistake]
+    mistakes = catalog_check.check_programs(path.name, content)
+    return ({} if mistakes else {key: dict(value) for key, value in content.items()}), mistakes
 
 
 def _entry(data: Mapping[str, t.Any]) -> Entry:
@@ -311,6 +351,8 @@ def _entry(data: Mapping[str, t.Any]) -> Entry:
             for item in data.get("never_touch", ())
         ),
         sources=dict(data["sources"]),
+        report_only=data.get("report_only", ""),
+        require_path=data.get("require_path", False),
     )
 
 

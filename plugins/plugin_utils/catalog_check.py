@@ -25,7 +25,7 @@ _TOO_BROAD: t.Final = frozenset(
     }
 )
 _STRATEGIES: t.Final = {"linux": ("package", "manual"), "windows": ("msi", "manual"), "macos": ("manual",)}
-_POSIX_KEYS: t.Final = ("below", "path", "file")
+_POSIX_KEYS: t.Final = ("below", "path", "file", "files")
 _EXACT: t.Final = ("package", "unit", "init_script", "product_code")  # nobody shares these
 
 
@@ -96,7 +96,7 @@ def _meaning(where: Where, data: Data, *, whole: bool) -> Iterator[_Found]:
 
 
 def _proves(signal: Data) -> bool:
-    return signal["shows"] != "residue" and signals.Confidence(signal["confidence"]).can_prove
+    return signal["shows"] not in ("residue", "mention") and signals.Confidence(signal["confidence"]).can_prove
 
 
 def _sources(data: Data, *, whole: bool) -> Iterator[_Found]:
@@ -140,10 +140,12 @@ def _signal(platform: str, signal: Data) -> Iterator[_Found]:
             yield from _regex(f"{place}.{key}", signal[key], filtered=key in cls.filtered)
     if platform == "windows" and signal["kind"] == "process" and not {"name", "below"} & set(signal):
         yield place, "a process needs a name or a place", "add `name` or `below`"
-    if platform == "linux" and signal["kind"] == "process" and "below" not in signal:
+    if platform != "windows" and signal["kind"] == "process" and "below" not in signal:
         yield place, "a process needs the directory of its executable", "add `below`"
     for key, path in _paths(platform, signal):
-        for problem, remedy in _path(platform, path, star=key == "path" and signal["kind"] == "path"):
+        for problem, remedy in _path(
+            platform, path, star=key == "files" or (key == "path" and signal["kind"] == "path")
+        ):
             yield f"{place}.{key}", problem, remedy
 
 
@@ -229,6 +231,22 @@ def check_patterns(name: str, data: t.Any) -> list[Mistake]:
             found.append(Mistake(name, f"{place}.confidence", f"{texts['confidence']!r} is no mark", remedy))
         else:
             found += [Mistake(name, *said) for said in _regex(f"{place}.regex", texts["regex"], filtered=False)]
+    return found
+
+
+def check_programs(name: str, data: t.Any) -> list[Mistake]:
+    """All mistakes of protection.yml: `scanners` and `not_scanners`, each program -> words."""
+    keys = ("scanners", "not_scanners")
+    if not isinstance(data, dict) or set(data) != set(keys):
+        return [Mistake(name, "", f"it does not hold exactly {' and '.join(keys)}", "write both, each program: words")]
+    found = [
+        Mistake(name, f"{key}.{program}", "it is not a program with words", "write `program: what it is`")
+        for key in keys
+        for program, text in (data[key].items() if isinstance(data[key], dict) else [("", None)])
+        if not (isinstance(program, str) and program and isinstance(text, str) and text)
+    ]
+    if not found and (both := set(data["scanners"]) & set(data["not_scanners"])):
+        found.append(Mistake(name, f"scanners.{min(both)}", "it stands in both lists", "remove one"))
     return found
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one record of an observation says for one product: its weight as evidence and its words. Pure."""
+"""What one record of an observation says for one product: its weight as evidence. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import enum
 import typing as t
 
+from . import words
 from .signals import Record, Signal
 
 
@@ -20,11 +21,25 @@ class Weight(enum.Enum):
     RESIDUE = "residue"  # may be left after removal
     ELSEWHERE = "elsewhere"  # runs in a container or chroot on this host
     HINT = "hint"  # a mark too weak to prove anything
+    MENTION = "mention"  # names the product, is no part of it
 
 
 # Kinds that can show a working product at all. Units, setup sections and registry keys outlive the product, and what
 # they would show of a running one shows in processes and services as well; a driver without its product is a leftover.
-PRODUCT_KINDS: t.Final = frozenset({"package", "process", "path", "tree", "uninstall", "product_code", "service"})
+PRODUCT_KINDS: t.Final = frozenset(
+    {
+        *("package", "process", "path", "tree", "uninstall", "product_code", "service"),
+        *("appx", "receipt", "launchd", "system_extension"),
+    }
+)
+# Of these, `loaded` is the word for: it is at work in the kernel now.
+_KERNEL_KINDS: t.Final = {
+    "driver": ("state", "running"),
+    "kernel_module": ("where", "loaded"),
+    "kext": ("where", "loaded"),
+}
+# What tells where a product lies; names of packages and units are shared by strangers.
+_PLACED: t.Final = frozenset({"path", "tree", "process", "setup_section"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +70,23 @@ def judge(signal: Signal, probe: str, record: Record) -> Finding | None:
         return None
     if not signal.confidence.can_prove and weight is not Weight.ELSEWHERE:
         weight = Weight.HINT
-    words = _WORDS.get(signal.kind, _any_words)(probe, record)
-    dangerous = weight is Weight.RESIDUE and (
-        getattr(signal, "danger", "") == "dangerous" or (signal.kind == "driver" and record.get("state") == "running")
-    )
-    return Finding(signal, probe, record, weight, words, dangerous)
+    if signal.shows == "mention" and weight is not Weight.ELSEWHERE:
+        weight = Weight.MENTION
+    text = words.of(signal.kind, probe, record)
+    key, value = _KERNEL_KINDS.get(signal.kind, ("", "loaded"))
+    dangerous = weight is Weight.RESIDUE and (signal.danger == "dangerous" or record.get(key) == value)
+    return Finding(signal, probe, record, weight, text, dangerous)
 
 
 def capable(signal: Signal) -> bool:
     """Could the signal show a working product?"""
-    return signal.kind in PRODUCT_KINDS and signal.shows != "residue" and signal.confidence.can_prove
+    proves = signal.shows in ("product", "live") and signal.confidence.can_prove
+    return proves and signal.kind in PRODUCT_KINDS
+
+
+def placed(finding: Finding) -> bool:
+    """Does it say that something of the product lies or runs in a place that is the product's own?"""
+    return finding.signal.kind in _PLACED
 
 
 def _plain(signal: Signal, record: Record) -> Weight | None:
@@ -73,7 +95,7 @@ def _plain(signal: Signal, record: Record) -> Weight | None:
 
 
 def _shown(signal: Signal) -> Weight:
-    return {"live": Weight.LIVE, "product": Weight.FILES, "residue": Weight.RESIDUE}[signal.shows]
+    return {"live": Weight.LIVE, "product": Weight.FILES}.get(signal.shows, Weight.RESIDUE)
 
 
 def _package(signal: Signal, record: Record) -> Weight | None:
@@ -114,74 +136,15 @@ def _service(signal: Signal, record: Record) -> Weight:
     return Weight.FILES
 
 
-def _package_words(probe: str, record: Record) -> str:
-    arch = f":{record['arch']}" if record.get("arch") else ""
-    manager = probe.rpartition(".")[2]
-    return f"package {record.get('name')}{arch} {record.get('version')} ({manager}: {record.get('state')})"
+def _launchd(signal: Signal, record: Record) -> Weight:
+    del signal
+    return Weight.LIVE if record.get("pid", "").isdigit() and record["pid"] != "0" else Weight.RESIDUE
 
 
-def _process_words(probe: str, record: Record) -> str:
-    del probe
-    program = record.get("exe") or record.get("path") or record.get("name")
-    gone = ", its file is deleted" if record.get("deleted") == "yes" else ""
-    return f"process {record.get('pid')} {program}{gone}"
-
-
-def _unit_words(probe: str, record: Record) -> str:
-    del probe
-    kind = {"dropin": "drop-in for ", "masked": "masked "}.get(record.get("kind", ""), "")
-    active = f" ({record['active']})" if record.get("active") else ""
-    return f"unit {kind}{record.get('path') or record.get('name')}{active}"
-
-
-def _path_words(probe: str, record: Record) -> str:
-    del probe
-    path, real = record.get("path", ""), record.get("real", "")
-    kind = {"dir": "folder", "dangling": "link to nothing"}.get(
-        record.get("type", ""), record.get("type", "") or "path"
-    )
-    return f"{kind} {path}" + (f" -> {real}" if real and real != path else "")
-
-
-def _tree_words(probe: str, record: Record) -> str:
-    del probe
-    programs = ", which holds programs" if record.get("programs") == "yes" else ""
-    return f"{record.get('type') or 'entry'} {record.get('path')}/{record.get('child')}{programs}"
-
-
-def _uninstall_words(probe: str, record: Record) -> str:
-    owner = f", user {record['sid']}" if probe.endswith("users") and record.get("sid") else ""
-    publisher = f" of {record['publisher']}" if record.get("publisher") else ""
-    return f"program {record.get('name') or record.get('key')} {record.get('version', '')}".rstrip() + (
-        f"{publisher} (key {record.get('key')}, {record.get('view')} bit{owner})"
-    )
-
-
-def _service_words(probe: str, record: Record) -> str:
-    where = record.get("path") or record.get("image") or "no program"
-    gone = ", its file is gone" if record.get("file_exists") == "no" else ""
-    return f"{probe.removesuffix('s')} {record.get('name')} ({record.get('state') or 'state unknown'}{gone}): {where}"
-
-
-def _registry_words(probe: str, record: Record) -> str:
-    hive = f"HKU\\{record.get('sid')}" if probe.endswith("users") else "HKLM"
-    key = "\\".join(part for part in (hive, record.get("root", ""), record.get("key", "")) if part)
-    return f"registry key {key} ({record.get('view')} bit)"
-
-
-def _setup_words(probe: str, record: Record) -> str:
-    del probe
-    return f"section [{record.get('section')}] {record.get('version', '')}".rstrip() + f" of {record.get('file')}"
-
-
-def _account_words(probe: str, record: Record) -> str:
-    del probe
-    members = f" (members {record['members']})" if record.get("members") else ""
-    return f"{record.get('kind')} {record.get('name')}{members}"
-
-
-def _any_words(probe: str, record: Record) -> str:
-    return f"{probe}: " + " ".join(f"{k}={v}" for k, v in record.items() if v)
+def _system_extension(signal: Signal, record: Record) -> Weight:
+    del signal
+    # Such as `activated enabled`; one that waits for a restart to go says `terminated waiting to uninstall on reboot`.
+    return Weight.LIVE if record.get("state", "").startswith("activated enabled") else Weight.RESIDUE
 
 
 _WEIGH: t.Final[t.Mapping[str, t.Callable[[Signal, Record], Weight | None]]] = {
@@ -191,20 +154,6 @@ _WEIGH: t.Final[t.Mapping[str, t.Callable[[Signal, Record], Weight | None]]] = {
     "uninstall": _uninstall,
     "product_code": _uninstall,
     "service": _service,
-}
-_WORDS: t.Final[t.Mapping[str, t.Callable[[str, Record], str]]] = {
-    "package": _package_words,
-    "process": _process_words,
-    "unit": _unit_words,
-    "init_script": _path_words,
-    "path": _path_words,
-    "tree": _tree_words,
-    "setup_section": _setup_words,
-    "user": _account_words,
-    "group": _account_words,
-    "uninstall": _uninstall_words,
-    "product_code": _uninstall_words,
-    "service": _service_words,
-    "driver": _service_words,
-    "registry": _registry_words,
+    "launchd": _launchd,
+    "system_extension": _system_extension,
 }

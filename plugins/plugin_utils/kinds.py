@@ -7,7 +7,7 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from . import signals, signals_posix, signals_windows
+from . import signals, signals_macos, signals_posix, signals_windows
 
 KINDS: t.Final[Mapping[str, Mapping[str, type[signals.Signal]]]] = {
     platform: {kind.kind: kind for kind in (signals.PathSignal, *own)}
@@ -21,6 +21,11 @@ KINDS: t.Final[Mapping[str, Mapping[str, type[signals.Signal]]]] = {
             signals_posix.SetupSectionSignal,
             signals_posix.UserSignal,
             signals_posix.GroupSignal,
+            signals_posix.KernelModuleSignal,
+            signals_posix.FirewallChainSignal,
+            signals_posix.TrustAnchorSignal,
+            signals_posix.LineSignal,
+            signals_posix.ImageSignal,
         ),
         "windows": (
             signals_windows.UninstallSignal,
@@ -29,8 +34,26 @@ KINDS: t.Final[Mapping[str, Mapping[str, type[signals.Signal]]]] = {
             signals_windows.DriverSignal,
             signals_windows.RegistrySignal,
             signals_windows.WindowsProcessSignal,
+            signals_windows.MinifilterSignal,
+            signals_windows.ClassFilterSignal,
+            signals_windows.NetworkComponentSignal,
+            signals_windows.CertificateSignal,
+            signals_windows.TaskSignal,
+            signals_windows.FirewallRuleSignal,
+            signals_windows.ExtensionSignal,
+            signals_windows.AppxSignal,
+            signals_windows.ReinstallSignal,
         ),
-        "macos": (),
+        "macos": (
+            signals_posix.LinuxProcessSignal,
+            signals_posix.UserSignal,
+            signals_posix.GroupSignal,
+            signals_macos.ReceiptSignal,
+            signals_macos.LaunchdSignal,
+            signals_macos.SystemExtensionSignal,
+            signals_macos.KextSignal,
+            signals_macos.ProfileSignal,
+        ),
     }.items()
 }
 
@@ -44,6 +67,8 @@ def build(platform: signals.Platform, data: Mapping[str, t.Any]) -> signals.Sign
     """
     cls = KINDS[platform][data["kind"]]
     values: dict[str, t.Any] = {"danger": "harmless", "note": ""}
+    if data["shows"] == "mention":
+        values["topic"] = "mention"
     for key, value in data.items():
         if key in cls.regexes:
             values[key] = re.compile(value, re.IGNORECASE)

@@ -13,9 +13,11 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping
 
+from .literals import derive
+
 Record = Mapping[str, str]
 Platform = t.Literal["linux", "windows", "macos"]
-Shows = t.Literal["product", "live", "residue"]
+Shows = t.Literal["product", "live", "residue", "mention"]
 Danger = t.Literal["harmless", "dangerous"]
 PathType = t.Literal["dir", "file", "executable", "socket", "any"]
 
@@ -61,11 +63,13 @@ class Signal:
 
     Attributes:
         id: unique in its entry.
-        shows: `product` (registered, or its program is there), `live` (runs now), `residue` (may be left over).
+        shows: `product` (registered, or its program is there), `live` (runs now), `residue` (may be left over),
+            `mention` (names the product, is no part of it).
         danger: only with `residue`: `dangerous` when a driver, filter, hook or proxy line may be live.
         confidence: the mark of the fact.
         sources: keys of the entry's sources, at least one.
         note: prose, may be empty.
+        topic: what is found is a fact of the row as well, under this heading; empty for none.
     """
 
     kind: t.ClassVar[str]
@@ -80,6 +84,7 @@ class Signal:
     confidence: Confidence
     sources: tuple[str, ...]
     note: str
+    topic: str = ""
 
     @property
     def probes(self) -> tuple[str, ...]:
@@ -138,3 +143,29 @@ class PathSignal(Signal):
 
     def literals(self) -> Mapping[str, Iterable[str]]:
         return {"paths": (self.path,)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FieldSignal(Signal):
+    """A record of one probe in which one of some fields matches; each kind says which.
+
+    Attributes:
+        name: on each of `fields`.
+    """
+
+    regexes: t.ClassVar[tuple[str, ...]] = ("name",)
+    filtered = ("name",)
+    probe: t.ClassVar[str]
+    fields: t.ClassVar[tuple[str, ...]] = ("name",)
+    literal: t.ClassVar[str]  # the literal key its substrings go to
+    name: re.Pattern[str]
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        return (self.probe,)
+
+    def accepts(self, record: Record) -> bool:
+        return any(self.name.search(record.get(field, "").strip()) for field in self.fields)
+
+    def literals(self) -> Mapping[str, Iterable[str]]:
+        return {self.literal: derive(self.name.pattern)}

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of signals that Linux hosts answer."""
+"""The kinds of signals that Linux hosts answer; some of them are those of other Unix systems, too."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import fnmatch
+import re
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from . import paths
-from .signals import Record, Signal
+from . import literals, paths
+from .signals import FieldSignal, Record, Signal
 
 Manager = t.Literal["dpkg", "rpm"]
 
@@ -167,3 +170,115 @@ class GroupSignal(UserSignal):
     """A local group of this name."""
 
     kind = "group"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KernelModuleSignal(Signal):
+    """A kernel module of this name: loaded, lying on disk, configured or built by dkms. `-` and `_` are the same."""
+
+    kind = "kernel_module"
+    name: str
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        return ("modules",)
+
+    def accepts(self, record: Record) -> bool:
+        return record.get("name", "").replace("-", "_") == self.name.replace("-", "_")
+
+    def literals(self) -> Mapping[str, Iterable[str]]:
+        return {"modules": (self.name,)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FirewallChainSignal(Signal):
+    """A chain of this name in any table."""
+
+    kind = "firewall_chain"
+    name: str
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        return ("firewall",)
+
+    def accepts(self, record: Record) -> bool:
+        return record.get("chain", "") == self.name
+
+    def literals(self) -> Mapping[str, Iterable[str]]:
+        return {"chains": (self.name,)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrustAnchorSignal(Signal):
+    """A certificate in the system's trust store whose names hold a text.
+
+    A host has no tool to read certificates that is always there, so it looks for the text's base64 form.
+    """
+
+    kind = "trust_anchor"
+    text: str
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        return ("trust",)
+
+    def accepts(self, record: Record) -> bool:
+        return record.get("match", "") in self._pieces()
+
+    def literals(self) -> Mapping[str, Iterable[str]]:
+        return {"trust": self._pieces()}
+
+    def _pieces(self) -> tuple[str, ...]:
+        """The text at each of its three places in base64, without the characters that its neighbours change."""
+        raw = self.text.encode()
+        return tuple(
+            base64.b64encode(b"\0" * offset + raw).decode()[first : (offset + len(raw)) * 8 // 6]
+            for offset, first in ((0, 0), (1, 2), (2, 3))
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LineSignal(Signal):
+    """A line of a text file.
+
+    Attributes:
+        files: absolute paths, the last part may hold `*`.
+        text: on the line.
+        comments: comment lines count as well.
+    """
+
+    kind = "line"
+    regexes = ("text",)
+    filtered = ("text",)
+    files: tuple[str, ...]
+    text: re.Pattern[str]
+    comments: bool = False
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        return ("lines",)
+
+    def accepts(self, record: Record) -> bool:
+        file, line = record.get("file", ""), record.get("text", "").strip()
+        if not self.comments and line.startswith(("#", ";")):
+            return False
+        if not any(self._is(file, pattern) for pattern in self.files):
+            return False
+        return self.text.search(line) is not None
+
+    @staticmethod
+    def _is(file: str, pattern: str) -> bool:
+        # Only the last part of a pattern is one, and `*` goes no further than a part.
+        return file.count("/") == pattern.count("/") and fnmatch.fnmatchcase(file, pattern)
+
+    def literals(self) -> Mapping[str, Iterable[str]]:
+        return {"line_files": self.files, "line_texts": literals.derive(self.text.pattern)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageSignal(FieldSignal):
+    """The image of a container on the host."""
+
+    kind = "image"
+    probe = "containers"
+    literal = "images"

@@ -9,7 +9,7 @@ import typing as t
 from collections.abc import Iterable, Mapping
 
 from . import literals, paths
-from .signals import Record, Signal
+from .signals import FieldSignal, Record, Signal
 
 Hive = t.Literal["machine", "users"]
 
@@ -192,3 +192,115 @@ class WindowsProcessSignal(Signal):
 
     def literals(self) -> Mapping[str, Iterable[str]]:
         return {"processes": [item.lower() for item in (*self.name, *self.below)]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinifilterSignal(FieldSignal):
+    """A file system minifilter.
+
+    Attributes:
+        name: on its name, which may carry the product's suffix.
+        altitudes: of which one must be its own; empty for any.
+    """
+
+    kind = "minifilter"
+    probe = "minifilters"
+    literal = "minifilters"
+    altitudes: tuple[str, ...] = ()
+
+    def accepts(self, record: Record) -> bool:
+        if not FieldSignal.accepts(self, record):
+            return False
+        return not self.altitudes or record.get("altitude", "").partition(".")[0] in self.altitudes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassFilterSignal(FieldSignal):
+    """A name in the upper or lower filters of a device class."""
+
+    kind = "class_filter"
+    probe = "class_filters"
+    literal = "class_filters"
+    fields = ("filter",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkComponentSignal(FieldSignal):
+    """A filter, protocol or callout of the network stack."""
+
+    kind = "network_component"
+    probe = "network"
+    literal = "network"
+    fields = ("id", "service", "name")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CertificateSignal(FieldSignal):
+    """A certificate in a store of the machine or of a user."""
+
+    kind = "certificate"
+    probe = "certificates"
+    literal = "certificates"
+    fields = ("subject", "issuer")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TaskSignal(FieldSignal):
+    """A scheduled task.
+
+    Attributes:
+        name: on its path.
+        command: on what it runs; None for any.
+    """
+
+    kind = "task"
+    regexes: t.ClassVar[tuple[str, ...]] = ("name", "command")
+    probe = "tasks"
+    literal = "tasks"
+    fields = ("path",)
+    command: re.Pattern[str] | None = None
+
+    def accepts(self, record: Record) -> bool:
+        if not FieldSignal.accepts(self, record):
+            return False
+        return self.command is None or self.command.search(record.get("command", "")) is not None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FirewallRuleSignal(FieldSignal):
+    """A rule of Windows Firewall."""
+
+    kind = "firewall_rule"
+    probe = "firewall_rules"
+    literal = "firewall_rules"
+    fields = ("name", "id", "program")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtensionSignal(FieldSignal):
+    """An extension, add-in or native host of a browser or of Office."""
+
+    kind = "extension"
+    probe = "extensions"
+    literal = "extensions"
+    fields = ("id", "name", "path")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AppxSignal(FieldSignal):
+    """An AppX package, installed or provisioned."""
+
+    kind = "appx"
+    probe = "appx"
+    literal = "appx"
+    fields = ("name", "publisher")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReinstallSignal(FieldSignal):
+    """Something that runs at start or logon, or is deployed, and names the product."""
+
+    kind = "reinstall"
+    probe = "reinstall"
+    literal = "reinstall"
+    fields = ("text",)

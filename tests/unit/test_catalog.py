@@ -161,7 +161,7 @@ def test_the_text_of_the_error(copy: Path) -> None:
         catalogs.load(copy)
     assert str(caught.value) == (
         "the catalog has 1 mistake:\n"
-        "  products/linux/kesl.yml: signals[unit].shows: 'all' is not known here; allowed: product, live, residue"
+        "  products/linux/kesl.yml: signals[unit].shows: 'all' is not known here; allowed: product, live, residue, mention"
     )
 
 
