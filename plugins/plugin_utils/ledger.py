@@ -9,10 +9,12 @@ import json
 import os
 import re
 import typing as t
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import canonical, evidence, files, source
+from . import canonical, carried, evidence, files, source
+from . import events as said
+from .events import Pending as Pending
 from .evidence import EvidenceError, Log
 from .hostfile import file_name, host_of
 from .row import SCHEMA as ROWS_SCHEMA
@@ -23,15 +25,6 @@ from .verdict import SEVERITY, Verb, Verdict
 MANIFEST_SCHEMA: t.Final = "evict.kaspersky/manifest/1"
 _KINDS: t.Final = {"unreachable": Verdict.UNREACHABLE, "skipped": Verdict.NOT_ATTEMPTED}
 _SUM_LIMIT: t.Final = 256_000_000  # bytes of a manifest or rows file that are read at all
-
-
-@dataclasses.dataclass(frozen=True)
-class Pending:
-    """An event of the run that could not be written and is kept in memory."""
-
-    event: str
-    data: t.Mapping[str, t.Any]
-    time: str = dataclasses.field(default_factory=evidence.now)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +41,7 @@ class Ledger:
         started, ended: times in UTC, `ended` empty for a run that was killed.
         versions: of what made the evidence: collection, ansible, python.
         sources: by host, for those with a scan: where its evidence is.
+        carried: by host, for those that were not run again: the row of an earlier run.
     """
 
     run: str
@@ -60,6 +54,7 @@ class Ledger:
     ended: str = ""
     versions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     sources: t.Mapping[str, source.Source] = dataclasses.field(default_factory=dict)
+    carried: t.Mapping[str, carried.Item] = dataclasses.field(default_factory=dict)
 
     def totals(self) -> dict[str, int]:
         """Hosts per verdict, worst first, without zeros. The sum is the inventory."""
@@ -97,7 +92,7 @@ def build(
         EvidenceError: there is no evidence of a run, or it cannot be read.
     """
     log = Log(folder / RUN_LOG, (), (), 0, None, 0, "") if memory_only else _run_log(folder)
-    events: list[evidence.Record | Pending] = [*log.records, *pending]
+    events: list[said.Event] = [*log.records, *pending]
     problems = [f"{RUN_LOG}: {text}" for text in log.problems]
     started = [e for e in events if e.event == "run_started"]
     since = started[-1].time if started else ""
@@ -107,8 +102,8 @@ def build(
     if sums and sums.get(RUN_LOG) != log.sha256:
         problems.append(f"{RUN_LOG}: changed after the run ended (it differs from the manifest)")
 
-    inventory, scope = _hosts(events)
-    failed = _failures(events, since)
+    inventory, scope = said.hosts(events)
+    failed = said.failures(events, since)
     unwritten = {e.data["host"]: e for e in pending if e.event == "scan"}
     known = dict.fromkeys([*inventory, *scope, *failed, *unwritten])
     by_file = {file_name(host): host for host in known}
@@ -124,6 +119,11 @@ def build(
         if isinstance(read, Log) and (found := source.of(read)):
             sources[host] = found
         known.setdefault(host)
+    taken = {host: item for host, item in carried.of(events).items() if host in known}
+    for host in taken.keys() - wanted - judged.keys() - failed.keys():
+        judged[host] = carried.row(host, taken[host])
+        if (item := taken[host]) is not None and item.source:
+            sources[host] = item.source
     rows = [
         _unwritten(host, unwritten[host])
         if host in unwritten
@@ -142,6 +142,7 @@ def build(
         ended=ended[-1].time if ended else "",
         versions=_versions(started[-1].data.get("versions")) if started else {},
         sources=sources,
+        carried={host: item for host, item in taken.items() if item and host not in wanted},
     )
 
 
@@ -279,28 +280,6 @@ def _verb(value: object) -> Verb:
 
 def _versions(value: object) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
-
-
-def _hosts(events: Iterable[evidence.Record | Pending]) -> tuple[list[str], list[str]]:
-    inventory: list[str] = []
-    scope: list[str] = []
-    for event in events:
-        if event.event == "hosts":
-            inventory, scope = _names(event.data.get("inventory")), _names(event.data.get("scope"))
-    return inventory, scope
-
-
-def _names(value: object) -> list[str]:
-    return [str(name) for name in value] if isinstance(value, list) else []
-
-
-def _failures(events: Iterable[evidence.Record | Pending], since: str) -> dict[str, tuple[str, str, str]]:
-    """Host -> time, kind and message of its last failure in this attempt."""
-    return {
-        str(e.data.get("host", "")): (e.time, str(e.data.get("kind", "")), str(e.data.get("message", "")))
-        for e in events
-        if e.event == "host_failed" and e.time >= since
-    }
 
 
 def _host_files(folder: Path, sums: dict[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from . import evidence, ledger, report, run, trouble
+from . import carried, evidence, ledger, report, run, trouble
 from .evidence import EvidenceError
 from .policy import Policy
 from .redact import Redactor
@@ -90,7 +90,7 @@ class Recorder:
         self.folder = run.RunFolder.resolve(policy, extra)
         if mistake:
             self.refuse(mistake, verb)
-            return
+            return self._take_over()
         try:
             self.folder.create(verb=verb, inventory=hosts[0], scope=hosts[1], ansible=ansible, lock=True)
         except EvidenceError as exc:
@@ -98,6 +98,15 @@ class Recorder:
         else:
             run.adopt(self.folder)
             _tell({"folder": str(self.folder.path), "run": self.folder.run})
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Write down the rows of an earlier run that this one takes over, before any host is asked."""
+        try:
+            for event, data in carried.handed_over():
+                self._log(event, data)
+        except EvidenceError as exc:
+            self._fail(str(exc))
 
     def refuse(self, message: str, verb: Verb) -> None:
         """Go on without a folder: workers fail their hosts with this message, rows are kept in memory and shown."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, report
@@ -15,22 +15,26 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, RUN_LOG
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit, Verb, Verdict, exit_code
 
-from . import options, playbook
+from . import options, playbook, retry
 from .errors import UsageError
 
 HELP: t.Final = """\
-usage: evict audit [--out DIR] [options of ansible-playbook]
+usage: evict audit [--out DIR] [--retry-from RUN] [options of ansible-playbook]
 
 Looks for Kaspersky software on hosts and changes nothing: ansible-playbook evict.kaspersky.audit --check, with a row
 for every host of the inventory and an exit code computed from the rows.
 
   --out DIR     the run folder (default: a new one below ./evict-runs); it must be empty or not there
+  --retry-from RUN
+                only the hosts that are unreachable, unknown or not_attempted in that run (a folder), also one that was
+                killed, and those that are new; the rows of all others are taken over from it
   all else      goes to ansible-playbook unchanged: -i INVENTORY, --limit, --become, -K, -e, --forks, -v ...
 
 examples:
   evict audit -i inventories/local
   evict audit -i fleet/ --limit 'web*' --forks 50 --out /srv/audit/2024-09
   evict audit -i fleet/ -e evict_hosts=linux --become -K
+  evict audit -i fleet/ --retry-from evict-runs/20240929T120000Z-1a2b
 
 exit codes: 0 all hosts inspected (also when something was found), 2 a host is unknown, unreachable or was not
 attempted, 1 no audit took place or its evidence could not be written.
@@ -56,6 +60,7 @@ def main(args: Sequence[str]) -> int:
         print(HELP, end="")
         return Exit.OK
     out, rest = options.take(args, "--out")
+    earlier, rest = options.take(rest, "--retry-from")
     # The gate task is for runs without this command; here the rows decide.
     extra: dict[str, t.Any] = {"evict_fail_on": []}
     if out is not None:
@@ -65,7 +70,26 @@ def main(args: Sequence[str]) -> int:
     else:
         if not any("evict_out" in word or "evict_evidence_dir" in word for word in rest):
             usable(Path(os.path.abspath("evict-runs")), many=True)
-    outcome = playbook.run("evict.kaspersky.audit", ["--check", *rest], extra)
+    if earlier is None:
+        return _run(rest, extra)
+    again = retry.plan(Path(earlier), rest)
+    print("\n".join(again.described()), flush=True)
+    if not again.again:
+        return _nothing(again)
+    with retry.prepared(again) as (more, env):
+        return _run([*rest, *more], extra, env)
+
+
+def _nothing(again: retry.Retry) -> int:
+    """No host is asked: the earlier run has all the rows there are."""
+    code = exit_code((row.verdict for row in again.rows), again.book.verb)
+    print(f"nothing to retry: no open host of the run {again.book.run} is in this inventory and limit")
+    print(f"exit code {int(code)}, by the rows of that run: {MEANING[code]}", flush=True)
+    return code
+
+
+def _run(rest: Sequence[str], extra: Mapping[str, t.Any], env: Mapping[str, str] | None = None) -> int:
+    outcome = playbook.run("evict.kaspersky.audit", ["--check", *rest], extra, env)
     if _NO_RUN & set(rest):
         return outcome.code
     code = conclude(outcome, Verb.AUDIT, rest)
@@ -126,11 +150,14 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
         book = ledger.build(outcome.folder, trust_manifest=False)
         if not outcome.ended:
             ledger.write_rows(book)
-            report.write(book)
             print("\n" + report.render("text", book, limit=text.LIMIT), end="")
             print("The run was cut off before its end; the rows come from its evidence.")
+            report.write(book)
     except EvidenceError as exc:
         return _error(str(exc))
+    page = outcome.folder / report.file_of("html")
+    if page.is_file():
+        print(f"report: {text.inert(str(page))} (for a browser), {report.file_of('csv')} beside it")
     if outcome.fault:
         return _error(f"the evidence of the {verb} is not complete: {outcome.fault}")
     if all(row.verdict is Verdict.OUT_OF_SCOPE for row in book.rows):

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, evidence, ledger, schemas
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, carried, evidence, ledger, schemas
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
@@ -40,6 +40,7 @@ def main(args: Sequence[str]) -> int:
     logs = {name: evidence.load(folder / name) for name in names if name.endswith(".jsonl")}
     problems = [f"{name}: {fault}" for name, log in logs.items() for fault in log.problems]
     problems += [f"{name}: {fault}" for name, log in logs.items() for fault in _form(log)]
+    problems += [f"{name}: {fault}" for name, log in logs.items() if name == RUN_LOG for fault in _taken(log)]
     cut = [name for name, log in logs.items() if log.cut]
     try:
         body = ledger.manifest(folder)
@@ -84,6 +85,13 @@ def _form(log: evidence.Log) -> Iterator[str]:
         del document["digest"]
         for fault in schemas.faults("evidence-1", document):
             yield f"record {number}: {fault}"
+
+
+def _taken(log: evidence.Log) -> Iterator[str]:
+    """Where the rows that were taken over differ from those that should have been, in a run that came to an end."""
+    missing = [host for host, item in carried.of(log.records).items() if item is None]
+    if missing and any(record.event == "run_ended" for record in log.records):
+        yield f"rows of the earlier run are missing: {', '.join(missing[:5])}"
 
 
 def _rows(folder: Path) -> Iterator[str]:

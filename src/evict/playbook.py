@@ -62,20 +62,24 @@ def environment(args: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def run(playbook: str, args: Sequence[str], extra: Mapping[str, t.Any]) -> Outcome:
+def run(
+    playbook: str, args: Sequence[str], extra: Mapping[str, t.Any], more: Mapping[str, str] | None = None
+) -> Outcome:
     """Run a playbook to its end. Signals are passed on, so that rows are written for an interrupted run, too.
 
     Args:
         playbook: FQCN.
         args: arguments of the user, unchanged; they come last and win.
         extra: our extra variables.
+        more: variables of its environment.
     """
     reader, writer = os.pipe()
     # -P: a folder or file named ansible in the working folder is not the program.
     command = [sys.executable, "-P", "-m", "ansible", "playbook", playbook]
     if extra:
         command += ["-e", json.dumps(extra)]
-    process = subprocess.Popen([*command, *args], env={**environment(args), STATUS_FD: str(writer)}, pass_fds=(writer,))
+    env = {**environment(args), **(more or {}), STATUS_FD: str(writer)}
+    process = subprocess.Popen([*command, *args], env=env, pass_fds=(writer,))
     os.close(writer)
     said: list[bytes] = []
     listener = threading.Thread(target=_listen, args=(reader, said), daemon=True)

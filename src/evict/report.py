@@ -57,6 +57,9 @@ def main(args: Sequence[str]) -> int:
         _put(pieces)
     for problem in book.problems:
         print(f"evict report: {text.inert(problem)}", file=sys.stderr)
+    if book.carried:
+        runs = ", ".join(sorted({item.run for item in book.carried.values()}))
+        print(f"evict report: {len(book.carried)} rows were taken over from {text.inert(runs)}", file=sys.stderr)
     if not book.complete:
         print(
             "evict report: the run did not come to its end; hosts without evidence were not attempted", file=sys.stderr
