@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import time
@@ -12,13 +13,14 @@ import pytest
 import yaml
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog as catalogs
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog_form, kinds, literals, observation, paths
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog_form, kinds, literals, paths
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, Entry
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.signals import Confidence, Signal
 from tests import tree
 
 FIXTURES = tree.ROOT / "tests" / "fixtures" / "catalog"
 LOADED = catalogs.load(tree.ROOT / "catalog")
+PLATFORMS = sorted({entry.platform for entry in LOADED.entries})
 NOT_RECORD = ("signal", "probe", "why")
 Item = dict[str, t.Any]
 
@@ -51,7 +53,7 @@ OTHERS = [
 ]
 LOOK_ALIKES = [
     pytest.param(LOADED.for_platform(platform), item, id=f"{platform}-{number}")
-    for platform in ("linux", "windows")
+    for platform in PLATFORMS
     for number, item in enumerate(fixtures(platform, "look-alikes")["other"])
 ]
 
@@ -77,7 +79,8 @@ def test_signal_accepts_its_record(entry: Entry, item: Item) -> None:
 
 @pytest.mark.parametrize(("entries", "item"), [*OTHERS, *LOOK_ALIKES])
 def test_nothing_else_is_accepted(entries: tuple[Entry, ...], item: Item) -> None:
-    assert any(item["probe"] in probes for probes in observation.PROBES.values())
+    known = {probe for entry in LOADED.entries for signal in entry.signals for probe in signal.probes}
+    assert item["probe"] in known
     found = [
         (entry.id, signal.id)
         for entry in entries
@@ -85,6 +88,17 @@ def test_nothing_else_is_accepted(entries: tuple[Entry, ...], item: Item) -> Non
         if item["probe"] in signal.probes and signal.accepts(record(item))
     ]
     assert found == [], item["why"]
+
+
+@pytest.mark.parametrize(("entry", "item"), MATCHES)
+def test_a_program_is_one_product(entry: Entry, item: Item) -> None:
+    """Patterns of names overlap; each name in the list of programs must be one named entry's."""
+    signal = signal_of(entry, item)
+    if signal.kind != "uninstall" or entry.generic or not signal.confidence.can_prove:
+        return
+    named = [other for other in LOADED.for_platform(entry.platform) if not other.generic]
+    found = {e.id for e in named for s in e.signals if s.kind == "uninstall" and s.accepts(record(item))}
+    assert found == {entry.id}
 
 
 @pytest.mark.parametrize("entry", LOADED.entries, ids=lambda e: f"{e.platform}/{e.id}")
@@ -106,6 +120,26 @@ def test_no_fixture_lacks_its_entry() -> None:
     assert names == {(entry.platform, entry.id) for entry in LOADED.entries}
 
 
+# Probes whose records a host keeps when a literal occurs in one of the fields: probe -> literal key, fields.
+FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "containers": ("images", ("name",)),
+    "receipts": ("receipts", ("name",)),
+    "launchd": ("launchd", ("name", "program")),
+    "system_extensions": ("extensions", ("name",)),
+    "kexts": ("kexts", ("name",)),
+    "profiles": ("profiles", ("name", "display", "payload")),
+    "minifilters": ("minifilters", ("name",)),
+    "class_filters": ("class_filters", ("filter",)),
+    "network": ("network", ("id", "name", "service")),
+    "certificates": ("certificates", ("subject", "issuer")),
+    "tasks": ("tasks", ("path", "command")),
+    "firewall_rules": ("firewall_rules", ("id", "name", "program")),
+    "extensions": ("extensions", ("id", "name", "path")),
+    "appx": ("appx", ("name", "publisher")),
+    "reinstall": ("reinstall", ("text",)),
+}
+
+
 def host_sends(asked: dict[str, list[str]], platform: str, probe: str, found: dict[str, str]) -> bool:
     """What a host does with the literals (docs/formats.md, sections 2 to 4), written down a second time."""
 
@@ -116,7 +150,10 @@ def host_sends(asked: dict[str, list[str]], platform: str, probe: str, found: di
         return [found.get(name, "") for name in names]
 
     name = found.get("name", "")
-    if platform == "linux":
+    if probe in FIELDS:
+        key, fields = FIELDS[probe]
+        return any_of(key, *get(*fields))
+    if platform != "windows":
         kind = {
             "packages.dpkg": "packages",
             "packages.rpm": "packages",
@@ -131,6 +168,15 @@ def host_sends(asked: dict[str, list[str]], platform: str, probe: str, found: di
             return found["file"] in asked["setup_files"]
         if probe == "trees":
             return found["path"] in asked["trees"]
+        if probe == "modules":
+            return name.replace("-", "_") in [item.replace("-", "_") for item in asked["modules"]]
+        if probe == "firewall":
+            return found["chain"] in asked["chains"]
+        if probe == "trust":
+            return found["match"] in asked["trust"]
+        if probe == "lines":
+            place = any(fnmatch.fnmatchcase(found["file"], pattern) for pattern in asked["line_files"])
+            return place and any_of("line_texts", found["text"])
         if probe == "processes":
             first = next((d for d in asked["exe_dirs"] if paths.posix_below(found["exe"], d)), "")
             return (first or found["dir"]) == found["dir"]  # the closest one, as the script takes it
@@ -154,21 +200,20 @@ def test_a_host_would_send_the_record(entry: Entry, item: Item) -> None:
     assert host_sends(LOADED.literals(entry.platform), entry.platform, probe, record(item))
 
 
-@pytest.mark.parametrize("platform", ["linux", "windows"])
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_literals_have_the_keys_of_the_format_sorted_and_without_duplicates(platform: str) -> None:
     found = LOADED.literals(platform)
     assert list(found) == list(catalogs.LITERAL_KEYS[platform])
     for key, items in found.items():
         assert items == sorted(set(items), reverse=key == "exe_dirs"), key
         assert all(item and item == item.strip() and "\n" not in item for item in items), key
-    if platform == "windows":
-        for key in ("uninstall", "services", "drivers", "processes"):
-            assert all(item == item.lower() and len(item) >= literals.MIN_LENGTH for item in found[key]), key
+    for key in ("uninstall", "services", "drivers", "processes", *(key for key, _ in FIELDS.values())):
+        assert all(item == item.lower() and len(item) >= literals.MIN_LENGTH for item in found.get(key, ())), key
 
 
 def test_windows_names_of_the_format_page() -> None:
     text = (tree.ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
-    for platform in ("linux", "windows"):
+    for platform in PLATFORMS:
         row = next(line for line in text.splitlines() if line.startswith(f"| {platform} | `"))
         assert set(re.findall(r"`([a-z_]+)`", row)) >= set(catalogs.LITERAL_KEYS[platform])
     for kind in {kind for known in kinds.KINDS.values() for kind in known}:
@@ -183,7 +228,9 @@ def test_marks_that_cannot_prove() -> None:
 
 
 def test_the_net_comes_last_and_owns_nothing(catalog: Catalog) -> None:
-    assert [e.generic for e in catalog.for_platform("windows")] == [False, False, True]
+    order = [e.generic for e in catalog.for_platform("windows")]
+    assert order == sorted(order)
+    assert order[-1]
     assert catalog.for_platform("plan9") == ()
     assert catalog.entry("linux", "kesl").family == "endpoint"
     with pytest.raises(KeyError):
@@ -191,7 +238,7 @@ def test_the_net_comes_last_and_owns_nothing(catalog: Catalog) -> None:
     owner = catalog.owner("linux", "/opt/kaspersky/kesl/doc")
     assert owner is not None
     assert owner.id == "kesl"
-    assert catalog.owner("linux", "/opt/kaspersky/klms") is None
+    assert catalog.owner("linux", "/opt/kaspersky/a-new-product") is None
 
 
 def test_no_signal_uses_the_blocked_code() -> None:
