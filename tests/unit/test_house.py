@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -56,3 +57,19 @@ def test_links_in_documents_lead_somewhere() -> None:
             if "://" not in target and not (path.parent / target).exists():
                 broken.append(f"{path.relative_to(tree.ROOT)}: {target}")
     assert broken == []
+
+
+def test_names_that_ansible_test_refuses_in_plugins() -> None:
+    """Its pylint runs in tests/lab only; this says the commonest of its findings at once."""
+    refused = {"_", "foo", "bar", "baz", "toto", "tutu", "tata"}
+    found = []
+    for path in sorted((tree.ROOT / "plugins").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in refused:
+                found.append(f"{path.relative_to(tree.ROOT)}:{node.lineno}: {node.id}")
+            elif isinstance(node, ast.ImportFrom):
+                same = [alias.name for alias in node.names if alias.asname == alias.name]
+                found += [f"{path.relative_to(tree.ROOT)}:{node.lineno}: {name} as {name}" for name in same]
+            elif isinstance(node, ast.Assert):
+                found.append(f"{path.relative_to(tree.ROOT)}:{node.lineno}: assert")
+    assert found == []
