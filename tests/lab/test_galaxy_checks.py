@@ -34,7 +34,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LEFT_OUT = {"pslint", "validate-modules"}
 # The tarball has no address of a repository yet, and the importer wants one; it stands in for the real one.
 ADDRESS = "https://example.invalid/evict.kaspersky"
-# ansible-test fetches get-pip from a server of its own. This does the same with what Python brings; it looks here first.
+# ansible-test fetches get-pip from a server of its own, unless it lies here. This does the same with what Python brings.
 GET_PIP = """\
 import os, subprocess, sys
 os.environ.pop("GET_PIP", None)
@@ -60,7 +60,7 @@ class Tools:
         if not stamp.exists() or stamp.read_text() != want:
             subprocess.run([sys.executable, "-m", "venv", "--clear", tools.folder], check=True)
             kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-            pip = [tools.folder / "bin" / "pip", "install", "--quiet", "--quiet", "--no-input", *packages]
+            pip = [str(tools.folder / "bin" / "pip"), "install", "--quiet", "--quiet", "--no-input", *packages]
             subprocess.run(pip, check=True, env=kept)
             (tools.folder / "home").mkdir()
             stamp.write_text(want)
