@@ -160,9 +160,8 @@ class Recorder:
         self._open = False
         self._lost()
         book = self._build(self.folder)
-        ended = ledger.Pending("run_ended", {"how": how, "totals": book.totals()})
-        self._log(ended.event, ended.data)
-        book = dataclasses.replace(book, complete=how == "ended", ended=ended.time)
+        ended = self._log("run_ended", {"how": how, "totals": book.totals()})
+        book = dataclasses.replace(book, complete=how == "ended", ended=ended)
         if not run.is_refused():
             try:
                 ledger.write_rows(book)
@@ -206,14 +205,15 @@ class Recorder:
             hosts = ledger.Pending("hosts", {"inventory": self._hosts[0], "scope": self._hosts[1]}, time="")
             return ledger.build(folder.path, [hosts, *self._pending], memory_only=True)
 
-    def _log(self, event: str, data: Mapping[str, t.Any]) -> None:
+    def _log(self, event: str, data: Mapping[str, t.Any]) -> str:
+        """Write an event of the run, or keep it; its time."""
         if self.folder is not None and not run.is_refused():
             try:
-                self.folder.log_run(event, data)
-                return
+                return self.folder.log_run(event, data).time
             except EvidenceError as exc:
                 self._fail(str(exc))
         self._pending.append(ledger.Pending(event, data))
+        return self._pending[-1].time
 
     def _fail(self, message: str) -> None:
         if not self.fault:
