@@ -34,7 +34,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LEFT_OUT = {"pslint", "validate-modules"}
 # The tarball has no address of a repository yet, and the importer wants one; it stands in for the real one.
 ADDRESS = "https://example.invalid/evict.kaspersky"
-# ansible-test fetches get-pip from a server of its own, unless it lies here. This does the same with what Python brings.
+# ansible-test fetches get-pip from a server of its own, unless it lies here; this does the same with what Python has.
 GET_PIP = """\
 import os, subprocess, sys
 os.environ.pop("GET_PIP", None)
