@@ -13,11 +13,12 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import Evide
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import collection_version
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
-from . import audit, check, report
+from . import audit, check, compare, report
 from .errors import UsageError
 
 COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "audit": (audit.main, "look for Kaspersky on the hosts of an inventory, change nothing"),
+    "compare": (compare.main, "hosts that exports of other systems know and the inventory lacks"),
     "report": (report.main, "rows of a run from its evidence, also of one that was killed"),
     "check-evidence": (check.main, "is the evidence of a run whole and unchanged?"),
 }

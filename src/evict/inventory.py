@@ -97,6 +97,14 @@ class Fleet:
             raise UsageError(_message(exc)) from exc
         return t.cast("Mapping[str, t.Any]", found)
 
+    def address(self, host: str) -> str:
+        """`ansible_host` of a host; empty when there is none or its template cannot be resolved here."""
+        try:
+            found = self._variables.get_vars(host=self._inventory.get_host(host), include_hostvars=False)
+            return str(self.value(found, "ansible_host") or "")
+        except Exception:  # the name of the host still counts
+            return ""
+
     def value(self, variables: Mapping[str, t.Any], name: str) -> t.Any:
         """One variable, templated and decrypted; None when it is not there.
 
