@@ -17,6 +17,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     refusal,
     transport,
     trouble,
+    trouble_winrm,
 )
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, CatalogError
@@ -135,10 +136,9 @@ class ActionModule(ActionBase):
             answer = self._execute_module(
                 module_name="evict.kaspersky.win_observe", module_args=args, task_vars=task_vars
             )
-        except AnsibleConnectionFailure as exc:
-            return None, trouble.connection(transport.message(exc)), "module"
-        except AnsibleError as exc:
-            return None, trouble.error(transport.message(exc)), "module"
+        except Exception as exc:
+            # Of what requests, pywinrm and pypsrp raise, core's plugins turn only a part into errors of core.
+            return None, self._windows_trouble(exc), "module"
         try:
             return observation.from_dict(answer.get("observation")), None, "module"
         except ValueError:
@@ -146,3 +146,14 @@ class ActionModule(ActionBase):
                 str(answer.get("msg") or "") + "\n" + str(answer.get("module_stderr") or answer.get("exception") or "")
             )
             return None, trouble.module(said), "module"
+
+    def _windows_trouble(self, exc: Exception) -> Trouble:
+        name = str(self._connection.transport).rpartition(".")[2]
+        if name in trouble_winrm.CONNECTIONS:
+            said, kind = transport.message(exc), type(exc).__name__
+            return trouble_winrm.failed(said, connection=name, connected=bool(self._connection.connected), kind=kind)
+        if isinstance(exc, AnsibleConnectionFailure):
+            return trouble.connection(transport.message(exc))
+        if isinstance(exc, AnsibleError):
+            return trouble.error(transport.message(exc))
+        raise exc

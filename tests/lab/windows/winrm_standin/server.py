@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         except ValueError as error:
             log.debug("unreadable body: %s", error)
-            self._answer(415)
+            self._answer(400)  # as Windows does when it cannot decrypt what belongs to another connection
             return
         try:
             request: soap.Request | soap.Fault = soap.parse(plain)
