@@ -89,14 +89,18 @@ def run_script(
 
 def _by_file(action: ActionBase, text: str, nonce: str, detail: str) -> Answer:
     """Write the script to the remote temporary folder and run it there. The script's trap and we both remove it."""
+    if silent := _expand_home(action, nonce):
+        return Answer("", nonce, "file", silent)
     try:
-        _expand_home(action, nonce)
         folder = action._make_tmp_path()
     except AnsibleConnectionFailure as exc:
         said = message(exc)
-        if _NO_FOLDER.search(said):  # core raises the class of an unreachable host for this
-            return Answer("", nonce, "file", _no_file(action, detail, said))
-        raise
+        if not _NO_FOLDER.search(said):
+            raise
+        # Core raises the class of an unreachable host for this, and keeps what the host said to itself.
+        where = shlex.quote(_remote_tmp(action))
+        result = action._low_level_execute_command(f"mkdir -p {where}", sudoable=False)
+        return Answer("", nonce, "file", _no_file(action, detail, result["stderr"] + result["stdout"] or said))
     try:
         path = action._connection._shell.join_path(folder, "observe.sh")
         trap = f"trap 'rm -f {shlex.quote(path)}; rmdir {shlex.quote(folder)} 2>/dev/null' EXIT\n"
@@ -118,19 +122,27 @@ def _no_file(action: ActionBase, detail: str, said: str) -> trouble.Trouble:
     return trouble.transport(detail, said, str(getattr(action._connection._shell, "SHELL_FAMILY", "sh")))
 
 
-def _expand_home(action: ActionBase, nonce: str) -> None:
-    """Put the home folder into `ansible_remote_tmp`.
+def _remote_tmp(action: ActionBase) -> str:
+    return str(action.get_shell_option("remote_tmp", default="~/.ansible/tmp"))
+
+
+def _expand_home(action: ActionBase, nonce: str) -> trouble.Trouble | None:
+    """Put the home folder into `ansible_remote_tmp`, and see whether the host answers at all.
 
     Core would take the last line of what `echo ~` prints, and with it what a profile prints without a line end.
     """
+    if getattr(action._connection, "_remote_is_local", False):
+        return None
     shell = action._connection._shell
-    tilde, _, rest = str(action.get_shell_option("remote_tmp", default="~/.ansible/tmp")).partition("/")
-    if tilde != "~" or getattr(action._connection, "_remote_is_local", False):
-        return
-    home = action._low_level_execute_command(f"echo {nonce} ~", sudoable=False)["stdout"].rpartition(f"{nonce} ")[2]
+    result = action._low_level_execute_command(f"echo {nonce} ~", sudoable=False)
+    before, mark, home = result["stdout"].rpartition(f"{nonce} ")
+    if not mark:
+        return _why(action, result["stderr"] + "\n" + before + home)
     home = home.partition("\n")[0].rstrip("\r")
-    if home.startswith("/"):
+    tilde, _, rest = _remote_tmp(action).partition("/")
+    if tilde == "~" and home.startswith("/"):
         shell.set_option("remote_tmp", shell.join_path(home, rest))
+    return None
 
 
 def _stdin_allowed(action: ActionBase, task_vars: Mapping[str, t.Any]) -> bool:

@@ -16,7 +16,7 @@ class Trouble:
 
     Attributes:
         verdict: `unreachable` when no session came about, `unknown` when it was reached and could not be inspected.
-        cause: stable word: name, port, tls, host key, login, jump, connection, shell, privilege, transport,
+        cause: stable word: name, port, tls, host key, login, jump, connection, container, shell, privilege, transport,
             module, timeout.
         text: the cause with its detail and the remedy.
     """
@@ -47,7 +47,10 @@ _CONNECT: t.Final = (
     ),
     (
         "host key",
-        r"host key verification failed|remote host identification has changed|host key checking is enabled",
+        (
+            r"host key verification failed|host key mismatch|authenticity of host|rejected by user|"
+            r"remote host identification has changed|host key checking is enabled"
+        ),
         "the host key is not known or has changed: check it out of band, then put it into known_hosts",
     ),
     (
@@ -101,6 +104,12 @@ _ACCOUNT: t.Final = re.compile(
     r"account is currently not available|account is not available",
     re.IGNORECASE,
 )
+_CONTAINER: t.Final = re.compile(
+    r"no such container|no container with name|container state improper|container \S+ is not running|"
+    r"can only create exec sessions on running|cannot connect to (?:the )?(?:docker|podman)",
+    re.IGNORECASE,
+)
+_NO_PROGRAM: t.Final = re.compile(r"(\w+) command not found in PATH")
 # What keeps a file from being written, and what to do about it. First match wins.
 _FILE: t.Final = (
     (
@@ -112,7 +121,7 @@ _FILE: t.Final = (
         "the file system of `ansible_remote_tmp` is read-only: set it to a folder that can be written, as /dev/shm",
     ),
     (
-        r"permission denied|failed to create temporary directory|failed to transfer file",
+        r"permission denied|cannot create directory|failed to create temporary directory|failed to transfer file",
         "the account cannot write to `ansible_remote_tmp`: set it to a folder that it may write to",
     ),
 )
@@ -190,6 +199,13 @@ def answer(text: str) -> Trouble:
             "shell: this is a Windows host whose ssh was taken for POSIX: "
             "set `ansible_shell_type: powershell` (or `cmd`) for it",
         )
+    if found := _CONTAINER.search(text):
+        return Trouble(
+            Verdict.UNREACHABLE,
+            "container",
+            "container: it does not run, or its engine does not: check that `ansible_host` names a running container "
+            f"and that this account may use the engine ({_line(text, found)})",
+        )
     if found := WANTS_TTY.search(text):
         return _privilege(
             "the become method insists on a terminal: let ssh ask for one (`ansible_ssh_use_tty`, on by default), or "
@@ -260,6 +276,8 @@ def plugin(message: str) -> str:
     Returns:
         Cause and remedy in one line, or nothing when the message speaks of something else.
     """
+    if found := _NO_PROGRAM.search(message):
+        return _program(found.group(1))
     if not (found := _PLUGIN.search(message)):
         return ""
     kind, name = next((k, n) for k, n in found.groupdict().items() if n)
@@ -277,6 +295,8 @@ def plugin(message: str) -> str:
 def error(message: str) -> Trouble:
     """An error of Ansible itself on the way: a missing program or library, a wrong option, a refused become."""
     said = one_line(message)
+    if found := _NO_PROGRAM.search(message):
+        return Trouble(Verdict.UNKNOWN, "transport", _program(found.group(1)))
     if _NO_PROMPT.search(message):
         return connection(message)
     if "sshpass" in said:
@@ -319,6 +339,10 @@ def silence(seconds: int) -> Trouble:
         f"timeout: no answer within {seconds} s, though a session may have come about: "
         "look for a hanging file system or a dead connection, then audit it again",
     )
+
+
+def _program(name: str) -> str:
+    return f"transport: the program {name} is missing on this controller: install it, or mend the PATH"
 
 
 def _privilege(what: str, said: str) -> Trouble:
