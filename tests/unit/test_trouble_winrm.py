@@ -64,11 +64,12 @@ SAID = {
     "methods Negotiate, Kerberos, NTLM - actual: 'Basic'": ("login", "does not offer"),
     "Access denied: Server did not respond with NTLM challenge token": ("login", "`{auth}`"),
     "ntlm: Bad HTTP response returned from server. Code 500": ("answer", "AllowUnencrypted"),
-    "psrp connection failure during runspace open: Received a WSManFault message. (No details returned by the server)": (
+    "psrp connection failure during runspace open: Received a WSManFault message. (No details returned by the "
+    "server)": (
         "answer",
         "AllowUnencrypted",
     ),
-    "psrp connection failure during runspace open: Bad HTTP response returned from the server. Code: 404, Content: ''": (
+    "psrp connection failure during runspace open: Bad HTTP response returned from the server. Code: 404": (
         "answer",
         "`{path}`",
     ),
@@ -76,8 +77,9 @@ SAID = {
     "ntlm: no element found: line 1, column 8": ("answer", "not WinRM"),
     "ntlm: 'NoneType' object has no attribute 'wrap'": ("answer", "not WinRM"),
     GSS + "('Ticket expired', -1765328352))": ("kerberos", "kinit"),
-    "authGSSClientInit() failed: (('No credentials were supplied, or the credentials were unavailable or inaccessible', "
-    '458752), ("Can\'t find client principal a@EVICT.TEST in cache collection", -1765328243))': (
+    "authGSSClientInit() failed: (('No credentials were supplied, or the credentials were unavailable or "
+    "inaccessible', 458752), "
+    '("Can\'t find client principal a@EVICT.TEST in cache collection", -1765328243))': (
         "kerberos",
         "no ticket",
     ),

@@ -16,7 +16,7 @@ def line(name: str, server: StandIn, account: Account, login: str, connection: s
         name: of the host.
         server: what stands in for it.
         account: the login.
-        login: `basic`, `ntlm`, `kerberos`; for psrp also `negotiate`.
+        login: `basic`, `ntlm`, `kerberos`; for psrp also `negotiate`; "" for the connection's own default.
         connection: `winrm` or `psrp`.
         more: further variables, or others in their place; None takes one away.
     """
@@ -28,7 +28,7 @@ def line(name: str, server: StandIn, account: Account, login: str, connection: s
         "ansible_user": account.user,
         "ansible_password": account.password,
         prefix + scheme: server.endpoint.partition(":")[0],
-        prefix + way: login,
+        prefix + way: login or None,
         **more,
     }
     if connection == "psrp" and login == "basic" and not server.endpoint.startswith("https"):
