@@ -89,7 +89,9 @@ def _nothing(again: retry.Retry) -> int:
 
 
 def _run(rest: Sequence[str], extra: Mapping[str, t.Any], env: Mapping[str, str] | None = None) -> int:
-    outcome = playbook.run("evict.kaspersky.audit", ["--check", *rest], extra, env)
+    words = ["--check", *rest]
+    name = "evict.kaspersky.audit"
+    outcome = playbook.run(name, words, extra) if env is None else playbook.run(name, words, extra, env)
     if _NO_RUN & set(rest):
         return outcome.code
     code = conclude(outcome, Verb.AUDIT, rest)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`evict compare`: which hosts do exports of a directory, a console or a CMDB know and the inventory lacks, and back."""
+"""`evict compare`: which hosts exports of a directory or a CMDB know and the inventory lacks, and back."""
 
 from __future__ import annotations
 
