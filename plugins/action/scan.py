@@ -118,10 +118,9 @@ class ActionModule(ActionBase):
     ) -> tuple[Observation | None, Trouble | None, str]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             return self._observe_windows(settings, catalog, task_vars)
-        values = {key.upper(): "\n".join(items) for key, items in catalog.literals("linux").items()}
-        values["TIMEOUT"] = str(settings.probe_timeout)
+        values = {"TIMEOUT": str(settings.probe_timeout)}
         answer = transport.run_script(
-            self, script=knowledge.OBSERVE_SH, values=values, prefix="EVICT_", task_vars=task_vars
+            self, script=knowledge.OBSERVE_LINUX, values=values, prefix="EVICT_", task_vars=task_vars
         )
         if answer.trouble is not None:
             return None, answer.trouble, answer.way

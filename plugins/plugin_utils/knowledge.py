@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .catalog import Catalog, CatalogError, load
 from .catalog_form import Mistake
-from .script import OBSERVE, compose
+from .script import OBSERVE, assignments, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 
@@ -41,3 +41,14 @@ def catalog() -> Catalog:
     if _LOADED.error is not None:
         raise _LOADED.error
     return t.cast("Catalog", _LOADED.catalog)  # one of the two is set
+
+
+def _linux_literals() -> str:
+    if _LOADED.catalog is None:
+        return ""
+    literals = _LOADED.catalog.literals("linux")
+    return assignments({key.upper(): "\n".join(items) for key, items in literals.items()}, "EVICT_")
+
+
+# What a POSIX host gets, but for the nonce and the settings of a run.
+OBSERVE_LINUX: t.Final = _linux_literals() + OBSERVE_SH

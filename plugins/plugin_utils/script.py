@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The script of a POSIX hand, put together from its parts in probes/posix/."""
+"""The script of a POSIX hand, put together from its parts in probes/posix/, and its values, in few bytes."""
 
 from __future__ import annotations
 
+import collections
+import re
+import shlex
 import typing as t
+from collections.abc import Mapping
 from pathlib import Path
 
+from .minify import minify
+
 OBSERVE: t.Final = ("frame.sh", "host.sh", "packages.sh", "programs.sh", "observe.sh")
+
+
+_SHORT: t.Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # our scripts have no variable of one capital letter
+_WORTH: t.Final = 16  # bytes that a letter must save
+_SPECIAL: t.Final = re.compile(r'([$`"\\])')
 
 
 def compose(folder: Path, parts: tuple[str, ...]) -> str:
@@ -19,10 +30,55 @@ def compose(folder: Path, parts: tuple[str, ...]) -> str:
         folder: where the parts are.
         parts: their names, in order.
     """
-    lines = ["main() {"]
-    for name in parts:
-        for line in (folder / name).read_text(encoding="utf-8").splitlines():
-            text = line.strip()
-            if text and not text.startswith("#"):
-                lines.append(text)
-    return "\n".join([*lines, "}", 'main "$@" </dev/null', ""])
+    body = "".join(minify((folder / name).read_text(encoding="utf-8")) for name in parts)
+    return f'main() {{\n{body}}}\nmain "$@" </dev/null\n'
+
+
+def assignments(values: Mapping[str, str], prefix: str) -> str:
+    """Shell text that sets one variable for each value, a line for each line of it.
+
+    Beginnings and endings that many lines share go into variables of one letter first: the paths of a catalog then
+    need half the bytes. A host expands them as it reads the text; there is nothing to unpack and no program to start.
+
+    Args:
+        values: name -> text; lines of it are what is shared.
+        prefix: of the variables' names.
+    """
+    escaped = {name: [_SPECIAL.sub(r"\\\1", line) for line in text.split("\n")] for name, text in values.items()}
+    texts = {name: list(lines) for name, lines in escaped.items()}
+    letters = []
+    for letter in _SHORT:
+        best = _best([line for lines in texts.values() for line in lines])
+        if not best:
+            break
+        letters.append(f'{letter}="{best}"\n')
+        for lines in texts.values():
+            lines[:] = [_shorter(line, best, letter) for line in lines]
+    out = []
+    for name, lines in texts.items():
+        value = shlex.quote(values[name]) if lines == escaped[name] else '"' + "\n".join(lines) + '"'
+        out.append(f"{prefix}{name}={value}\n")
+    return "".join(letters + out)
+
+
+def _best(lines: list[str]) -> str:
+    """The beginning (up to a `/`) or the ending (from a `.`) that saves most bytes; empty when none saves any."""
+    counts: collections.Counter[str] = collections.Counter()
+    for line in lines:
+        for at in range(1, len(line)):
+            if line[at] == "/":
+                counts[line[:at]] += 1
+        dot = line.rfind(".")
+        if dot > 0 and "/" not in line[dot:] and not line.startswith("$", dot - 2):
+            counts[line[dot:]] += 1
+    saved = {text: (len(text) - 2) * count - len(text) - 5 for text, count in counts.items() if len(text) > 3}
+    best = max(saved, key=lambda text: (saved[text], text), default="")
+    return best if saved.get(best, 0) >= _WORTH else ""
+
+
+def _shorter(line: str, what: str, letter: str) -> str:
+    if not what.startswith(".") and line.startswith(what + "/"):
+        return f"${letter}{line[len(what) :]}"
+    if what.startswith(".") and line.endswith(what) and len(line) > len(what):
+        return f"{line[: -len(what)]}${letter}"
+    return line
