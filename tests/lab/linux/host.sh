@@ -12,7 +12,12 @@ host_up() { # NAME IP ROOT [OPTION...]
   dir=$HOSTS/$name
   [ ! -e "$dir" ] || die "$name is up already"
   shift 3
-  mkdir -p "$dir"/up/etc/ssh "$dir"/{wk,root}
+  mkdir -p "$dir/root"
+  if [[ " $* " = *' small-root '* ]]; then                            # a disk of its own, which a test can fill
+    mkdir "$dir/disk"; mount -t tmpfs -o size=16m,mode=755 disk "$dir/disk"
+    mkdir "$dir"/disk/{up,wk}; ln -s disk/up disk/wk "$dir/"
+  fi
+  mkdir -p "$dir"/up/etc/ssh "$dir/wk"
   echo "$ip $base $*" > "$dir/conf"
   printf '%s\n' "$name" > "$dir/up/etc/hostname"
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" > "$dir/up/etc/hosts"
@@ -60,6 +65,7 @@ host_options() {
       like-cmd)
         printf 'ForceCommand /usr/local/sbin/like-cmd\n' > "$upper/etc/ssh/sshd_config.d/20-like-cmd.conf"
         install -m 755 "$LAB_DIR/like-cmd.sh" "$upper/usr/local/sbin/like-cmd" ;;
+      small-root) ;;                                              # host_up's
       *) die "no such host option: $option" ;;
     esac
   done
@@ -131,6 +137,7 @@ host_down() {
   local name=$1 dir; dir=$(host_dir "$name")
   kill_cgroup "$LAB_CGROUP/$name"
   umount -l "$dir/root"
+  [ ! -e "$dir/disk" ] || umount -l "$dir/disk"
   if [ -e "/run/netns/$name" ]; then
     ip link del "v$name" 2> /dev/null || :                         # before the namespace, which dies later, and with it the name
     ip netns del "$name"

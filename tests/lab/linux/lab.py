@@ -116,7 +116,7 @@ class Lab:
         return self.fleet("residue", check=False).stdout.splitlines()
 
     def up(self, name: str, root: str, *options: str, ip: str = "") -> Host:
-        """Begin to boot a host; `wait` for it. Options: banner requiretty noexec-tmp small-tmp like-cmd."""
+        """Begin to boot a host; `wait` for it. Options: banner requiretty noexec-tmp small-tmp small-root like-cmd."""
         self._hosts += 1
         address = ip or f"198.18.{1 + self._hosts // 250}.{1 + self._hosts % 250}"
         self.fleet("up", name, address, root, *options)

@@ -26,10 +26,10 @@ printf 'Match User plain\nAllowTcpForwarding no\n' > /etc/ssh/sshd_config.d/30-p
 """
 SEEN = ("present", "kesl running")
 Row = tuple[str, dict[str, Any], tuple[str, str], str]  # host, arguments of Host.vars, (verdict, words), way
-SU = {"become": True, "ansible_become_method": "su", "ansible_become_password": PASSWORD}
-DOAS = {"become": True, "ansible_become_method": "community.general.doas"}
-FILE = {"become": True, "ansible_pipelining": "false"}
-ROOT = {"user": "nopass", "become": True}
+SU: dict[str, Any] = {"become": True, "ansible_become_method": "su", "ansible_become_password": PASSWORD}
+DOAS: dict[str, Any] = {"become": True, "ansible_become_method": "community.general.doas"}
+FILE: dict[str, Any] = {"become": True, "ansible_pipelining": "false"}
+ROOT: dict[str, Any] = {"user": "nopass", "become": True}
 TTY = ("unknown", "ansible_ssh_use_tty")
 CASES: dict[str, Row] = {
     "requiretty, pipelining on": ("tty", {**ROOT, "ansible_pipelining": "true"}, SEEN, "file"),
@@ -100,8 +100,8 @@ CASES: dict[str, Row] = {
 
 
 def own_connection(variables: dict[str, str], *options: str) -> dict[str, str]:
-    """No connection is shared with another name of the same host, and further options of ssh come first."""
-    words = " ".join(("-o ControlPath=none", *options))
+    """No connection is shared with another name of the host, unless the options, which come first, say so."""
+    words = " ".join((*options, "-o ControlPath=none"))
     return {**variables, "ansible_ssh_common_args": f"{words} {variables['ansible_ssh_common_args']}"}
 
 
@@ -119,7 +119,7 @@ JUMPS: dict[str, tuple[str, str]] = {
     "jump_user_told": ("unreachable", "login: the login was refused: check user, key or password; it may be the jump"),
     "jump_key_told": ("unreachable", "host key: "),
     "jump_forbids": ("unreachable", "allows TCP forwarding"),
-    "jump_nowhere": ("unreachable", "reaches the host"),
+    "jump_nowhere": ("unreachable", "port: "),
     "key_wrong": ("unreachable", "host key: "),
     "key_unknown": ("unreachable", "host key: "),
     "paramiko": SEEN,
@@ -151,13 +151,14 @@ def jumps(one: Host, inner: Host, where: Path) -> dict[str, dict[str, str]]:
     wrong = where / "wrong"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(where / "other")], check=True)
     wrong.write_text(f"{one.address} {(where / 'other.pub').read_text()}")
-    told = "-o ControlPersist=no"  # else ssh keeps what the jump host says to itself
+    # With a connection to be kept, as Ansible has it by default, ssh keeps what the jump host says to itself.
+    kept = f"-o ControlPath={where}/kept"
     return {
         "jump": to("good"),
         "jump_not": own_connection(inner.vars(user="nopass", become=True, proxy=False, ansible_timeout="2")),
-        "jump_user": to("user"),
-        "jump_user_told": to("user", told),
-        "jump_key_told": to("key", told),
+        "jump_user": to("user", kept),
+        "jump_user_told": to("user"),
+        "jump_key_told": to("key"),
         "jump_forbids": to("forbids"),
         "jump_nowhere": to("good", ansible_host=DEAD),
         "key_wrong": with_keys(one, wrong),
