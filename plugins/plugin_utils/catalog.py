@@ -50,7 +50,7 @@ _SUBSTRINGS: t.Final = frozenset(
     {
         *("uninstall", "services", "drivers", "minifilters", "class_filters", "network", "certificates", "tasks"),
         *("firewall_rules", "extensions", "appx", "reinstall", "line_texts", "images", "receipts", "launchd", "kexts"),
-        "profiles",
+        *("processes", "profiles"),
     }
 )
 
