@@ -3,13 +3,27 @@
 
 from __future__ import annotations
 
-from .winrm_standin import Account, StandIn
+from typing import Protocol
+
+from .winrm_standin import Account
 
 # connection -> its own prefix and the names of what both connections have
 _NAMES = {"winrm": ("ansible_winrm_", "scheme", "transport"), "psrp": ("ansible_psrp_", "protocol", "auth")}
 
 
-def line(name: str, server: StandIn, account: Account, login: str, connection: str = "winrm", **more: object) -> str:
+class Server(Protocol):
+    """What stands in for a host; a StandIn in this process or one in its own."""
+
+    @property
+    def endpoint(self) -> str:
+        """The URL clients use."""
+        ...
+
+    address: str
+    port: int
+
+
+def line(name: str, server: Server, account: Account, login: str, connection: str = "winrm", **more: object) -> str:
     """A host of an INI inventory.
 
     Args:

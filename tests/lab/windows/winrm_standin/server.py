@@ -24,6 +24,7 @@ from .negotiate import Negotiate, Store
 PATH = "/wsman"
 # Windows refuses envelopes of more than MaxEnvelopeSizekb, by default 500.
 LARGEST = 512_000
+AROUND = 8_192  # what encryption may put around one
 log = logging.getLogger(__name__)
 
 
@@ -81,8 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST:
+        if not length.isdigit() or int(length) > LARGEST + AROUND:
             self.close_connection = True
+            log.debug("refused: Content-Length %r", length)
             self._answer(411 if not length else 413)
             return
         body = self.rfile.read(int(length))
@@ -108,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             log.debug("unreadable body: %s", error)
             self._answer(400)  # as Windows does when it cannot decrypt what belongs to another connection
+            return
+        if len(plain) > LARGEST:
+            self._answer(413)
             return
         try:
             request: soap.Request | soap.Fault = soap.parse(plain)
