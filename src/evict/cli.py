@@ -16,8 +16,16 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exi
 from . import audit, check, compare, report
 from .errors import UsageError
 
+
+def _reach(args: Sequence[str]) -> int:
+    from . import reach  # loads paramiko, which the other commands can do without
+
+    return reach.main(args)
+
+
 COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "audit": (audit.main, "look for Kaspersky on the hosts of an inventory, change nothing"),
+    "reach": (_reach, "why hosts would be unreachable or unknown, before an audit"),
     "compare": (compare.main, "hosts that exports of other systems know and the inventory lacks"),
     "report": (report.main, "rows of a run from its evidence, also of one that was killed"),
     "check-evidence": (check.main, "is the evidence of a run whole and unchanged?"),

@@ -97,9 +97,7 @@ def main(args: Sequence[str]) -> int:
         parser.add_argument("--column", action=_With, metavar="FIELD=NAME", help=f"fields: {', '.join(FIELDS)}")
         parser.add_argument("--encoding", help="of the exports; default: found out")
         parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="default: %(default)s")
-        parser.add_argument(
-            "--out", type=Path, metavar="FILE", help="write it there; the totals are shown all the same"
-        )
+        parser.add_argument("--out", metavar="FILE", help="write it there; the totals are shown all the same")
         given = parser.parse_args(list(args))
     wanted = _wanted(getattr(given, "order", None) or [])
     exports = [table.read(path, FIELDS, columns, need=NEED, encoding=given.encoding) for path, columns in wanted]

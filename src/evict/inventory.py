@@ -39,10 +39,11 @@ def parser(prog: str, description: str, *, usage: str | None = None) -> argparse
 class Fleet:
     """An inventory that was read."""
 
-    def __init__(self, given: argparse.Namespace) -> None:
+    def __init__(self, given: argparse.Namespace, *, ask: bool = False) -> None:
         """
         Args:
             given: what a parser of this module made of a command line.
+            ask: ask for the passwords that the command line wants to be asked for (-k, -K), or read their files.
 
         Raises:
             UsageError: the inventory or the vault cannot be read, or the limit names nobody.
@@ -57,6 +58,7 @@ class Fleet:
 
         context._init_global_context(given)
         self.limit = str(given.subset or "")
+        self.asked: tuple[str, str] = ("", "")
         try:
             self._loader = DataLoader()
             self._loader.set_basedir(os.getcwd())
@@ -69,6 +71,9 @@ class Fleet:
                 auto_prompt=False,
             )
             self._loader.set_vault_secrets(secrets)
+            if ask:
+                login, become = CLI.ask_passwords()
+                self.asked = (str(login or ""), str(become or ""))
             self.sources = [_source(s) for s in given.inventory or constants.DEFAULT_HOST_LIST]
             self._inventory = InventoryManager(loader=self._loader, sources=self.sources)
             self._variables = VariableManager(loader=self._loader, inventory=self._inventory)
