@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import canonical, carried, evidence, files, source
 from . import events as said
-from .events import Pending as Pending
+from .events import Pending
 from .evidence import EvidenceError, Log
 from .hostfile import file_name, host_of
 from .row import SCHEMA as ROWS_SCHEMA

@@ -12,7 +12,7 @@ import os
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from . import carried, evidence, ledger, report, run, trouble
+from . import carried, events, evidence, ledger, report, run, trouble
 from .evidence import EvidenceError
 from .policy import Policy
 from .redact import Redactor
@@ -46,7 +46,7 @@ class Recorder:
         self.fault = ""
         self._hosts: tuple[list[str], list[str]] = ([], [])
         self._known: set[str] = set()
-        self._pending: list[ledger.Pending] = []
+        self._pending: list[events.Pending] = []
         self._scanned: set[str] = set()
         self._running: set[str] = set()
         self._open = False
@@ -112,8 +112,8 @@ class Recorder:
         """Go on without a folder: workers fail their hosts with this message, rows are kept in memory and shown."""
         run.refuse(message)
         self._fail(message)
-        self._pending.append(ledger.Pending("run_started", {"verb": str(verb)}))
-        self._pending.append(ledger.Pending("hosts", {"inventory": self._hosts[0], "scope": self._hosts[1]}))
+        self._pending.append(events.Pending("run_started", {"verb": str(verb)}))
+        self._pending.append(events.Pending("hosts", {"inventory": self._hosts[0], "scope": self._hosts[1]}))
 
     def task_started(self, host: str) -> None:
         """A task of ours was handed to a worker."""
@@ -147,7 +147,7 @@ class Recorder:
         """A scan that came back with its short row and could not write its evidence: the row is kept in memory."""
         self.scanned(host)
         self._fail(message)
-        self._pending.append(ledger.Pending("scan", {"host": host, "row": dict(row), "message": message}))
+        self._pending.append(events.Pending("scan", {"host": host, "row": dict(row), "message": message}))
 
     def finish(self, how: str = "ended") -> Summary | None:
         """Write rows and manifest. None when there was no run of ours or it is finished already.
@@ -202,7 +202,7 @@ class Recorder:
             return ledger.build(folder.path, self._pending, trust_manifest=False, memory_only=run.is_refused())
         except EvidenceError as exc:
             self._fail(str(exc))
-            hosts = ledger.Pending("hosts", {"inventory": self._hosts[0], "scope": self._hosts[1]}, time="")
+            hosts = events.Pending("hosts", {"inventory": self._hosts[0], "scope": self._hosts[1]}, time="")
             return ledger.build(folder.path, [hosts, *self._pending], memory_only=True)
 
     def _log(self, event: str, data: Mapping[str, t.Any]) -> str:
@@ -212,7 +212,7 @@ class Recorder:
                 return self.folder.log_run(event, data).time
             except EvidenceError as exc:
                 self._fail(str(exc))
-        self._pending.append(ledger.Pending(event, data))
+        self._pending.append(events.Pending(event, data))
         return self._pending[-1].time
 
     def _fail(self, message: str) -> None:

@@ -139,7 +139,7 @@ def _expand_home(action: ActionBase, nonce: str) -> trouble.Trouble | None:
     if not mark:
         return _why(action, result["stderr"] + "\n" + before + home)
     home = home.partition("\n")[0].rstrip("\r")
-    tilde, _, rest = _remote_tmp(action).partition("/")
+    tilde, _slash, rest = _remote_tmp(action).partition("/")
     if tilde == "~" and home.startswith("/"):
         shell.set_option("remote_tmp", shell.join_path(home, rest))
     return None

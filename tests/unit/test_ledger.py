@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, evidence, ledger, run
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.events import Pending
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.ledger import Pending
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import SEVERITY, Verb, Verdict
 from tests import runs

@@ -186,8 +186,8 @@ def _picture(title: str, key: str, parts: list[tuple[str, str, str, str, int]]) 
     whole = sum(part[4] for part in parts)
     if not whole:
         return '<p class="quiet">There are no hosts.</p>'
-    label = f"{title}: " + ", ".join(f"{words} {number}" for _, _, words, _, number in parts)
-    bar, legend, at = [], [], 0.0
+    label = f"{title}: " + ", ".join(f"{part[2]} {part[4]}" for part in parts)
+    drawn, legend, at = [], [], 0.0
     seen: collections.Counter[str] = collections.Counter()
     # A single host among thousands still has to be seen: each part gets a little, the rest is shared out.
     least = 0.6
@@ -196,12 +196,12 @@ def _picture(title: str, key: str, parts: list[tuple[str, str, str, str, int]]) 
         wide = least + room * number / whole
         tone = f"g-{group} tone-{min(seen[group], 3)}"
         seen[group] += 1
-        bar.append(
+        drawn.append(
             f'<rect class="{tone}" x="{at:.3f}%" width="{wide:.3f}%" height="100%">'
             f"<title>{words}: {number}</title></rect>"
         )
         if wide > 4 + 0.75 * len(str(number)):
-            bar.append(f'<text class="on-{group}" x="{at + wide / 2:.3f}%" y="50%">{number}</text>')
+            drawn.append(f'<text class="on-{group}" x="{at + wide / 2:.3f}%" y="50%">{number}</text>')
         at += wide
         share = f"{number / whole:.1%}"
         legend.append(
@@ -210,7 +210,7 @@ def _picture(title: str, key: str, parts: list[tuple[str, str, str, str, int]]) 
             f'<span class="quiet">{meaning}</span></li>'
         )
     return (
-        f'<svg class="bar" role="img" aria-label="{label}">{"".join(bar)}</svg>\n'
+        f'<svg class="bar" role="img" aria-label="{label}">{"".join(drawn)}</svg>\n'
         f'<ul class="legend">{"".join(legend)}</ul>'
     )
 
@@ -254,7 +254,7 @@ def _data(ledger: Ledger) -> Iterator[str]:
     head = {
         "run": shown(ledger.run),
         "verdicts": [[str(v), _words(v), GROUPS[v], v in QUIET] for v in SEVERITY],
-        "protection": [[state, group, words] for state, group, words, _ in PROTECTION],
+        "protection": [[*part[:3]] for part in PROTECTION],
     }
     yield _json(head)[:-1] + ',"rows":['
     for number, row in enumerate(ledger.rows):
@@ -272,7 +272,7 @@ def _row(row: Row, ledger: Ledger, strings: _Strings) -> list[t.Any]:
         strings.one(row.host),
         SEVERITY.index(row.verdict),
         strings.one(row.platform),
-        [state for state, _, _, _ in PROTECTION].index(row.protection),
+        [part[0] for part in PROTECTION].index(row.protection),
         [_product(product, strings) for product in row.products],
         [_product(product, strings) for product in row.reported],
         strings.all(row.reasons),
