@@ -2,10 +2,12 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 
 // Private to this collection; may change without notice.
-// What .NET cannot say about processes: the image of one that does not let itself be opened. Read-only calls. And JSON
-// in plain ASCII, which is too slow in PowerShell. C# 5.
+// What .NET cannot say: the image of a process that does not let itself be opened, the loaded minifilters, the sessions.
+// Read-only calls. And JSON in plain ASCII, which is too slow in PowerShell. C# 5.
 
 using System;
+using System.Collections.Generic;
+using System.ComponentModel;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -58,6 +60,54 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveNativ
             ref SystemProcessIdInformation information,
             int length,
             IntPtr returnLength);
+
+        [DllImport("fltlib.dll")]
+        internal static extern int FilterFindFirst(
+            int informationClass,
+            IntPtr buffer,
+            uint size,
+            out uint returned,
+            out IntPtr find);
+
+        [DllImport("fltlib.dll")]
+        internal static extern int FilterFindNext(
+            IntPtr find,
+            int informationClass,
+            IntPtr buffer,
+            uint size,
+            out uint returned);
+
+        [DllImport("fltlib.dll")]
+        internal static extern int FilterFindClose(IntPtr find);
+
+        [StructLayout(LayoutKind.Sequential)]
+        internal struct SessionInformation
+        {
+            internal uint Id;
+            internal IntPtr Station;
+            internal int State;
+        }
+
+        [DllImport("wtsapi32.dll", SetLastError = true)]
+        [return: MarshalAs(UnmanagedType.Bool)]
+        internal static extern bool WTSEnumerateSessionsW(
+            IntPtr server,
+            uint reserved,
+            uint version,
+            out IntPtr sessions,
+            out uint count);
+
+        [DllImport("wtsapi32.dll", SetLastError = true)]
+        [return: MarshalAs(UnmanagedType.Bool)]
+        internal static extern bool WTSQuerySessionInformationW(
+            IntPtr server,
+            uint session,
+            int what,
+            out IntPtr buffer,
+            out uint size);
+
+        [DllImport("wtsapi32.dll")]
+        internal static extern void WTSFreeMemory(IntPtr memory);
     }
 
     public static class Json
@@ -74,6 +124,130 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveNativ
                     ascii.Append("\\u").Append(((int)character).ToString("x4"));
             }
             return ascii.ToString();
+        }
+    }
+
+    public static class FilterManager
+    {
+        private const int AggregateInformation = 2;
+        private const int NoMoreItems = unchecked((int)0x80070103);
+        private const int BufferSize = 65536;
+        private const int MostFilters = 1000;
+
+        // Name -> altitude of what is loaded. Throws what the call fails with, or that there is no such library.
+        public static Dictionary<string, string> Loaded()
+        {
+            Dictionary<string, string> found = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+            IntPtr buffer = Marshal.AllocHGlobal(BufferSize);
+            try
+            {
+                uint returned;
+                IntPtr find;
+                int result = NativeMethods.FilterFindFirst(AggregateInformation, buffer, BufferSize, out returned, out find);
+                if (result == NoMoreItems)
+                    return found;
+                if (result < 0)
+                    throw new Win32Exception(result);
+                try
+                {
+                    for (int number = 0; number < MostFilters && result >= 0; number++)
+                    {
+                        Add(found, buffer);
+                        result = NativeMethods.FilterFindNext(find, AggregateInformation, buffer, BufferSize, out returned);
+                    }
+                    if (result < 0 && result != NoMoreItems)
+                        throw new Win32Exception(result);
+                }
+                finally
+                {
+                    NativeMethods.FilterFindClose(find);
+                }
+            }
+            finally
+            {
+                Marshal.FreeHGlobal(buffer);
+            }
+            return found;
+        }
+
+        // FILTER_AGGREGATE_STANDARD_INFORMATION: a minifilter's name and altitude stand 8 bytes behind a legacy filter's.
+        private static void Add(Dictionary<string, string> found, IntPtr record)
+        {
+            int place = Marshal.ReadInt32(record, 4) == 1 ? 20 : 12;
+            found[Text(record, place)] = Text(record, place + 4);
+        }
+
+        private static string Text(IntPtr record, int place)
+        {
+            int length = (ushort)Marshal.ReadInt16(record, place);
+            int start = (ushort)Marshal.ReadInt16(record, place + 2);
+            if (start + length > BufferSize)
+                return "";
+            return Marshal.PtrToStringUni(new IntPtr(record.ToInt64() + start), length / 2);
+        }
+    }
+
+    public static class Sessions
+    {
+        private const int UserName = 5;
+        private const int DomainName = 7;
+        private const int ClientProtocol = 16;
+        private static readonly Dictionary<int, string> States = new Dictionary<int, string>
+        {
+            { 0, "active" },
+            { 4, "disconnected" },
+        };
+
+        // Of each session with a user: user, state and kind. Throws what the call fails with.
+        public static List<string[]> Users()
+        {
+            IntPtr first;
+            uint count;
+            if (!NativeMethods.WTSEnumerateSessionsW(IntPtr.Zero, 0, 1, out first, out count))
+                throw new Win32Exception();
+            List<string[]> found = new List<string[]>();
+            try
+            {
+                int size = Marshal.SizeOf(typeof(NativeMethods.SessionInformation));
+                for (long number = 0; number < count; number++)
+                {
+                    NativeMethods.SessionInformation one = (NativeMethods.SessionInformation)Marshal.PtrToStructure(
+                        new IntPtr(first.ToInt64() + number * size), typeof(NativeMethods.SessionInformation));
+                    string user = Text(one.Id, UserName);
+                    if (user.Length == 0 || !States.ContainsKey(one.State))
+                        continue;
+                    string domain = Text(one.Id, DomainName);
+                    string kind = Number(one.Id, ClientProtocol) == 0 ? "console" : "remote";
+                    found.Add(new string[] { domain.Length == 0 ? user : domain + "\\" + user, States[one.State], kind });
+                }
+            }
+            finally
+            {
+                NativeMethods.WTSFreeMemory(first);
+            }
+            return found;
+        }
+
+        private static string Text(uint session, int what)
+        {
+            IntPtr buffer;
+            uint size;
+            if (!NativeMethods.WTSQuerySessionInformationW(IntPtr.Zero, session, what, out buffer, out size))
+                return "";
+            string text = Marshal.PtrToStringUni(buffer) ?? "";
+            NativeMethods.WTSFreeMemory(buffer);
+            return text;
+        }
+
+        private static int Number(uint session, int what)
+        {
+            IntPtr buffer;
+            uint size;
+            if (!NativeMethods.WTSQuerySessionInformationW(IntPtr.Zero, session, what, out buffer, out size))
+                return 0;
+            int number = size >= 2 ? Marshal.ReadInt16(buffer) : 0;
+            NativeMethods.WTSFreeMemory(buffer);
+            return number;
         }
     }
 

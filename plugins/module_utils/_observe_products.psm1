@@ -7,6 +7,7 @@
 
 #AnsibleRequires -PowerShell ..module_utils._observe_core
 #AnsibleRequires -PowerShell ..module_utils._observe_registry
+#AnsibleRequires -PowerShell ..module_utils._observe_hives
 
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
@@ -22,7 +23,6 @@ $script:UninstallValues = @(
     'QuietUninstallString'
     'SystemComponent'
 )
-$script:ProfileListKey = 'SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList'
 # The two places of one hive: HKEY_USERS has no views of its own, 32-bit programs write below Wow6432Node there.
 $script:UserSoftware = @(
     @{ view = '64'; prefix = 'Software\' }
@@ -208,72 +208,11 @@ Function Read-ObserveMachineTree {
     }
 }
 
-Function Get-ObserveHive {
-    <#
-    .SYNOPSIS
-    The SIDs of the user hives that are loaded, ".DEFAULT" and those of the system's own accounts included.
-    #>
-    [OutputType([string[]])]
-    param ([object]$Users)
-
-    foreach ($name in @($Users.GetSubKeyNames())) {
-        # *_Classes is the other part of a user's hive; programs register nothing there that is looked for.
-        if ($name -notlike '*_Classes') {
-            $name
-        }
-    }
-}
-
-Function Add-ObserveUnloadedHive {
-    <#
-    .SYNOPSIS
-    Profiles of real users (local, domain, Entra ID) without a loaded hive: what is in there cannot be told.
-    #>
-    param (
-        [hashtable]$Probe,
-        [AllowEmptyCollection()][string[]]$Loaded
-    )
-
-    $base = Open-ObserveBaseKey -Hive LocalMachine -View 64
-    try {
-        $arguments = @{
-            Probe = $Probe
-            Key = $base
-            Name = $script:ProfileListKey
-            Label = "HKLM\$script:ProfileListKey"
-            Context = @{ loaded = $Loaded }
-        }
-        Use-ObserveSubKey @arguments -Script {
-            param ($Probe, $Key, $Label, $Context)
-
-            foreach ($sid in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
-                if ($sid -notmatch '^S-1-(5-21|12-1)-' -or $Context.loaded -contains $sid) {
-                    continue
-                }
-                $path = 'path not known'
-                try {
-                    $entry = $Key.OpenSubKey($sid)
-                    if ($null -ne $entry) {
-                        $path = ConvertTo-ObserveText -Value (Get-ObserveValue -Key $entry -Name 'ProfileImagePath')
-                        $entry.Dispose()
-                    }
-                }
-                catch {
-                    $path = Get-ObserveReason -Exception $_.Exception
-                }
-                Add-ObserveProblem -Probe $Probe -Problem ('user hive not loaded: {0} ({1})' -f $sid, $path)
-            }
-        }
-    }
-    finally {
-        $base.Dispose()
-    }
-}
-
 Function Read-ObserveUserHive {
     <#
     .SYNOPSIS
-    Probes uninstall.users (-Literal) and registry.users (-Root): every loaded hive is read, every other one is named.
+    Probes uninstall.users (-Literal) and registry.users (-Root): every loaded hive is read; the files of the others are looked
+    through for the literals.
     #>
     param (
         [hashtable]$Probe,
@@ -291,7 +230,7 @@ Function Read-ObserveUserHive {
     try {
         $loaded = @(Get-ObserveHive -Users $users)
         # Before the records: a probe that ends early must still name these.
-        Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded
+        Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $Literal -Root $Root
         $trees = New-Object -TypeName System.Collections.ArrayList
         foreach ($sid in $loaded) {
             foreach ($place in $script:UserSoftware) {
@@ -330,7 +269,6 @@ Function Read-ObserveUserHive {
 }
 
 Export-ModuleMember -Function @(
-    'Add-ObserveUnloadedHive'
     'Read-ObserveMachineTree'
     'Read-ObserveUninstall'
     'Read-ObserveUserHive'

@@ -157,11 +157,111 @@ Function Get-ObserveSubKeyName {
     }
 }
 
+Function Get-ObserveKeyValue {
+    <#
+    .SYNOPSIS
+    All values of a key as they are stored: name -> value ('' is the name of the default value). Values that cannot be read
+    are a problem of the probe.
+    #>
+    [OutputType([hashtable])]
+    param (
+        [hashtable]$Probe,
+        [object]$Key,
+        [string]$Label
+    )
+
+    $found = @{}
+    try {
+        foreach ($name in @($Key.GetValueNames())) {
+            $found[[string]$name] = Get-ObserveValue -Key $Key -Name $name
+        }
+    }
+    catch {
+        Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $Label, (Get-ObserveReason -Exception $_.Exception))
+    }
+    $found
+}
+
+Function Read-ObserveMachineKey {
+    <#
+    .SYNOPSIS
+    Use-ObserveSubKey for one key below HKLM; one that is not there is no problem.
+    #>
+    param (
+        [hashtable]$Probe,
+        [string]$Path,
+        [string]$View = '64',
+        [scriptblock]$Script,
+        [hashtable]$Context = @{},
+        [switch]$Listed
+    )
+
+    $base = Open-ObserveBaseKey -Hive LocalMachine -View $View
+    try {
+        $label = if ($View -eq '32') { "HKLM\$Path (32-bit)" } else { "HKLM\$Path" }
+        Use-ObserveSubKey -Probe $Probe -Key $base -Name $Path -Label $label -Script $Script -Context $Context -Listed:$Listed
+    }
+    finally {
+        $base.Dispose()
+    }
+}
+
+Function Read-ObserveChildKey {
+    <#
+    .SYNOPSIS
+    Use-ObserveSubKey for each key below a key; the script's context gets the key's name as "name".
+    .PARAMETER Filter
+    Only keys whose name it matches are opened.
+    #>
+    param (
+        [hashtable]$Probe,
+        [object]$Key,
+        [string]$Label,
+        [scriptblock]$Script,
+        [hashtable]$Context = @{},
+        [AllowNull()][regex]$Filter
+    )
+
+    foreach ($name in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
+        if ($null -ne $Filter -and -not $Filter.IsMatch($name)) {
+            continue
+        }
+        $one = $Context.Clone()
+        $one.name = $name
+        Use-ObserveSubKey -Probe $Probe -Key $Key -Name $name -Label "$Label\$name" -Script $Script -Context $one -Listed
+    }
+}
+
+Function Test-ObserveMachineKey {
+    <#
+    .SYNOPSIS
+    Is there such a key below HKLM (native view)? Throws when that cannot be told.
+    #>
+    [OutputType([bool])]
+    param ([string]$Path)
+
+    $base = Open-ObserveBaseKey -Hive LocalMachine -View 64
+    try {
+        $key = $base.OpenSubKey($Path)
+        if ($null -ne $key) {
+            $key.Dispose()
+        }
+        $null -ne $key
+    }
+    finally {
+        $base.Dispose()
+    }
+}
+
 Export-ModuleMember -Function @(
+    'Get-ObserveKeyValue'
     'Get-ObserveMachineValue'
     'Get-ObserveSubKeyName'
     'Get-ObserveValue'
     'Get-ObserveView'
     'Open-ObserveBaseKey'
+    'Read-ObserveChildKey'
+    'Read-ObserveMachineKey'
+    'Test-ObserveMachineKey'
     'Use-ObserveSubKey'
 )

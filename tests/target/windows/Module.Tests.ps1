@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # The module as a whole with a small stand-in for Ansible.Basic. Off Windows nearly every source fails here, and that is
-# the point: whatever fails, all nine probes answer. On Windows the same tests see the real registry.
+# the point: whatever fails, all probes answer. On Windows the same tests see the real registry.
 
 BeforeAll {
     $plugins = Join-Path -Path $PSScriptRoot -ChildPath '../../../plugins'
-    foreach ($name in @('core', 'registry', 'products', 'files', 'services', 'host')) {
+    $parts = @(
+        'core', 'registry', 'files', 'hives', 'cim', 'products', 'services', 'host', 'filters', 'trust', 'tasks', 'apps', 'startup'
+        'protection', 'context'
+    )
+    foreach ($name in $parts) {
         Import-Module -Name (Join-Path -Path $plugins -ChildPath "module_utils/_observe_$name.psm1") -Force -Global
     }
-    $native = Join-Path -Path $plugins -ChildPath 'module_utils/_ObserveNative.cs'
-    Add-Type -TypeDefinition ([System.IO.File]::ReadAllText($native))
+    foreach ($name in @('_ObserveNative', '_ObserveHive')) {
+        $source = Join-Path -Path $plugins -ChildPath "module_utils/$name.cs"
+        Add-Type -TypeDefinition ([System.IO.File]::ReadAllText($source))
+    }
     Add-Type -TypeDefinition @'
 using System.Collections;
 namespace Ansible.Basic
@@ -40,7 +46,9 @@ namespace Ansible.Basic
     # Off Windows each call of its API is searched for in vain, which takes long for all processes.
     Mock -CommandName Get-ObserveProcess -ModuleName _observe_services -MockWith { @{ pid = $PID; name = 'pwsh' } }
     $probes = @(
-        'drivers', 'host', 'paths', 'processes', 'registry.machine', 'registry.users', 'services', 'uninstall.machine', 'uninstall.users'
+        'appx', 'certificates', 'class_filters', 'drivers', 'encryption', 'extensions', 'firewall_rules', 'host', 'minifilters'
+        'network', 'paths', 'processes', 'protection', 'reboot', 'registry.machine', 'registry.users', 'reinstall', 'roles'
+        'services', 'sessions', 'tasks', 'uninstall.machine', 'uninstall.users'
     )
 
     Function Invoke-Module {
@@ -56,6 +64,15 @@ namespace Ansible.Basic
             timeout = 30
             uninstall = @('kaspersky')
             user_registry_roots = @('Software\KasperskyLab')
+            appx = @('kaspersky')
+            certificates = @('kaspersky')
+            class_filters = @('klmouflt')
+            extensions = @('kaspersky')
+            firewall_rules = @('kaspersky')
+            minifilters = @('klif')
+            network = @('klim6')
+            reinstall = @('kaspersky')
+            tasks = @('kaspersky')
         }
         foreach ($name in @($Change.Keys)) { $arguments[$name] = $Change[$name] }
         [Ansible.Basic.AnsibleModule]::Next = $arguments
@@ -90,7 +107,7 @@ Describe 'win_observe' {
 
     It 'keeps lists lists in JSON' {
         $json = ConvertTo-Json -InputObject (Invoke-Module).Result -Depth 99 -Compress
-        [regex]::Matches($json, '"records":\[').Count | Should -Be 9
+        [regex]::Matches($json, '"records":\[').Count | Should -Be $probes.Count
     }
 
     It 'writes JSON that no code page can spoil' {

@@ -2,11 +2,13 @@
 
 BeforeAll {
     $utils = Join-Path -Path $PSScriptRoot -ChildPath '../../../plugins/module_utils'
-    foreach ($name in @('_observe_core', '_observe_registry', '_observe_products')) {
+    foreach ($name in @('_observe_core', '_observe_registry', '_observe_files', '_observe_hives', '_observe_products')) {
         Import-Module -Name (Join-Path -Path $utils -ChildPath "$name.psm1") -Force -Global
     }
     . (Join-Path -Path $PSScriptRoot -ChildPath 'FakeRegistry.ps1')
     Mock -CommandName Open-ObserveBaseKey -ModuleName _observe_products -MockWith { Open-FakeBaseKey -Hive $Hive -View $View }
+    Mock -CommandName Open-ObserveBaseKey -ModuleName _observe_hives -MockWith { Open-FakeBaseKey -Hive $Hive -View $View }
+    Mock -CommandName Get-ObserveFolder -ModuleName _observe_hives -MockWith { @{ systemroot = 'C:\Windows'; systemdrive = 'C:' } }
     Mock -CommandName Get-ObserveView -ModuleName _observe_products -MockWith { '64'; '32' }
 
     $uninstall = 'SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall'
