@@ -58,7 +58,7 @@ def _through(route: Route, way: Way, timeout: float, open_ones: contextlib.ExitS
         open_ones.callback(program.close)
         return program
     before: paramiko.Transport | None = None
-    hops = [reach_target.jump(text) for text in route.jumps]
+    hops = [reach_target.jump(text, config=route.config) for text in route.jumps]
     for number, hop in enumerate(hops):
         who = f"jump host {hop.alias}: "
         via: t.Any = _forward(before, hop.address, hop.port, way, timeout, hops[number - 1].alias) if before else None
@@ -208,7 +208,7 @@ def _login_remedy(tried: list[str], allowed: list[str], password: str) -> str:
     if "password refused" in tried:
         return "the password or the user is wrong, or the account is locked: check ansible_user and ansible_password"
     if password and not {"password", "keyboard-interactive"} & set(allowed):
-        return "the host takes no passwords: use a key"
+        return "the host takes no passwords, so use a key"
     if not tried and set(allowed) <= {"gssapi-with-mic", "gssapi-keyex"}:
         return "get a Kerberos ticket (kinit)"
     if not tried:
@@ -271,7 +271,8 @@ def run(client: paramiko.Transport, command: str, timeout: float, *, stdin: str 
         channel.exec_command(command)
         if stdin:
             channel.sendall(stdin.encode())
-        channel.shutdown_write()
+        if not tty:
+            channel.shutdown_write()
         said = io.BytesIO()
         until = time.monotonic() + timeout
         while said.tell() < _MOST and (block := channel.recv(4096)):
@@ -284,10 +285,17 @@ def run(client: paramiko.Transport, command: str, timeout: float, *, stdin: str 
 
 
 def _asked(
-    client: paramiko.Transport, command: str, timeout: float, step: str, *, stdin: str = "", silence: str = ""
+    client: paramiko.Transport,
+    command: str,
+    timeout: float,
+    step: str,
+    *,
+    stdin: str = "",
+    silence: str = "",
+    tty: bool = False,
 ) -> str:
     try:
-        return run(client, command, timeout, stdin=stdin)
+        return run(client, command, timeout, stdin=stdin, tty=tty)
     except TimeoutError as exc:
         remedy = silence or "the login's shell or its profile hangs, or asks something: log in by hand"
         raise Stop(step, trouble.silence(int(timeout)), remedy, f"no answer within {timeout:g} s") from exc
@@ -333,6 +341,8 @@ def _become(client: paramiko.Transport, target: Target, way: Way, timeout: float
         way.note("privilege", f"become by {method} is not checked from here", NOT_CHECKED, "audit one such host first")
         return
     said = _asked(client, command, timeout, "privilege", stdin=stdin, silence=f"{method} waits for something")
+    if trouble.WANTS_TTY.search(said):  # an audit asks such a host once more, with a terminal
+        said = _asked(client, command, timeout, "privilege", stdin=stdin, silence=f"{method} waits", tty=True)
     facts = _facts(said, nonce)
     if "uid" in facts:
         way.note("privilege", f"{method} to {user} gives uid {facts['uid']}")
@@ -340,7 +350,7 @@ def _become(client: paramiko.Transport, target: Target, way: Way, timeout: float
     found = trouble.answer(said or f"{method}: no answer")
     remedy = ""
     if "password is required" in said and not password:
-        remedy = f"{method} needs a password: --ask-become-pass or a vault; or a NOPASSWD rule"
+        remedy = f"{method} needs a password (--ask-become-pass, or a vault), or a NOPASSWD rule"
     elif password and ("try again" in said or "incorrect password" in said):
         remedy = f"the password for {method} is wrong (ansible_become_password)"
     elif "not in the sudoers" in said or "not allowed to" in said or "may not run" in said:

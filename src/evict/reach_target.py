@@ -21,7 +21,7 @@ from .errors import UsageError
 
 _YES: t.Final = ("true", "yes", "1", "on", "y", "t")
 _SSH: t.Final = ("ssh", "smart", "paramiko", "paramiko_ssh")
-_WINRM: t.Final = ("winrm", "psrp")
+_OPTIONS: t.Final = ("ssh_args", "ssh_common_args", "ssh_extra_args", "host_key_checking")
 
 
 @dataclasses.dataclass
@@ -35,6 +35,7 @@ class Target:
         redactor: knows its secrets.
         fault: why its variables cannot be told.
         become: is a task run as another user, and by which method and user, with which password.
+        ssh: options of Ansible's ssh connection (`_OPTIONS`), wherever they were set.
     """
 
     host: str
@@ -50,6 +51,7 @@ class Target:
     become_method: str = "sudo"
     become_user: str = "root"
     become_password: str = ""
+    ssh: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def get(self, *names: str) -> str:
         """The first of the variables that is there, as text."""
@@ -98,6 +100,7 @@ def of(fleet: inventory.Fleet, host: str) -> Target:
         become_user=get(f"ansible_{method}_user", "ansible_become_user") or str(command.get("become_user") or "root"),
         become_password=get(*(f"ansible_{who}_{what}" for who in (method, "become") for what in ("password", "pass")))
         or fleet.asked[1],
+        ssh={name: _option(values, name) for name in _OPTIONS} if kind == "ssh" else {},
     )
 
 
@@ -122,14 +125,15 @@ class Route:
     jumps: tuple[str, ...]
     command: str
     agent: bool = True
+    config: str = ""
 
 
 def routes(target: Target, *, config: Path | None = None) -> Route:
     """The ssh route of a target: variables, arguments for ssh, then ~/.ssh/config, then the defaults, as ssh has it."""
-    arguments = " ".join(_option(target, name) for name in ("ssh_args", "ssh_common_args", "ssh_extra_args"))
+    arguments = " ".join(target.ssh.get(name, "") for name in _OPTIONS[:3])
     options = _options(arguments)
     checking = options.get("stricthostkeychecking", "")
-    if not checking and _option(target, "host_key_checking").lower() in ("false", "no", "0"):
+    if not checking and target.ssh.get("host_key_checking", "").lower() in ("false", "no", "0"):
         checking = "no"
     own = target.get("ansible_ssh_private_key_file", "ansible_private_key_file") or str(
         _command("private_key_file") or ""
@@ -144,7 +148,7 @@ def routes(target: Target, *, config: Path | None = None) -> Route:
     return dataclasses.replace(found, keys=((os.path.expanduser(own),) if own else ()) + found.keys)
 
 
-def _option(target: Target, name: str) -> str:
+def _option(values: Mapping[str, t.Any], name: str) -> str:
     """An option of Ansible's ssh connection: from variables, command line, environment, ansible.cfg or its default."""
     from ansible import constants
     from ansible.errors import AnsibleError
@@ -153,10 +157,10 @@ def _option(target: Target, name: str) -> str:
     try:
         connection_loader.get("ssh", class_only=True)  # makes its options known
         found = constants.config.get_config_value(
-            name, plugin_type="connection", plugin_name="ssh", variables=dict(target.values)
+            name, plugin_type="connection", plugin_name="ssh", variables=dict(values)
         )
     except (AnsibleError, KeyError):
-        found = target.get(f"ansible_{name}", f"ansible_ssh_{name}")
+        found = values.get(f"ansible_{name}", values.get(f"ansible_ssh_{name}"))
     return "" if found is None else str(found)
 
 
@@ -205,15 +209,16 @@ def route(
         jumps=tuple(j for j in re.split(r"\s*,\s*", jump) if j and j.lower() != "none"),
         command="" if command.lower() == "none" else command,
         agent=str(merged.get("identitiesonly") or "no").lower() != "yes",
+        config=options.get("configfile", "") or (str(config) if config else ""),
     )
 
 
-def jump(text: str, *, config: Path | None = None) -> Route:
-    """The route to a jump host, given as [user@]host[:port]."""
+def jump(text: str, *, config: str = "") -> Route:
+    """The route to a jump host, given as [user@]host[:port]; of the options, ssh hands on the configuration only."""
     login, _, rest = text.removeprefix("ssh://").rpartition("@")
     found = re.fullmatch(r"\[?(.*?)\]?(?::(\d+))?", rest)
     host, port = (found[1], int(found[2] or 0)) if found else (rest, 0)
-    return route(host, options={}, port=port, user=login, config=config)
+    return route(host, options={"configfile": config} if config else {}, port=port, user=login)
 
 
 def _options(arguments: str) -> dict[str, str]:

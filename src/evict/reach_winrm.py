@@ -104,6 +104,9 @@ def _named(ask: t.Any, target: Target, url: str, login: str, verify: t.Any, nonc
         if "access is denied" in low or "0x80070005" in low or "code: 5," in low or "w:accessdenied" in low:
             remedy = "the login works; the account may not use WinRM: put it into the host's Administrators"
             raise Stop("privilege", trouble.answer("sudo: access is denied"), remedy, said) from exc
+        if "404" in low:
+            remedy = f"mend `ansible_{target.kind}_path`, usually wsman"
+            raise Stop("port", trouble.connection("connection reset: 404"), remedy, said) from exc
         if "timeout" in low or "timed out" in low:
             raise Stop("login", trouble.silence(int(timeout)), seen=f"no answer within {timeout:g} s") from exc
         found = trouble.connection(said)
