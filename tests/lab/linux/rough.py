@@ -45,13 +45,17 @@ class Rough:
 
 SEEN = ("present",)
 UNKNOWN = ("unknown",)
+# The journal and the product hold files open for writing.
+READ_ONLY = """systemctl stop systemd-journald.socket systemd-journald-dev-log.socket systemd-journald 2>&1
+for i in 1 2 3 4 5 6 7 8 9 10; do mount -o remount,ro / 2> /dev/null && break; sleep 0.2; done
+! touch /x 2> /dev/null"""
 FILL = "head -c 100M /dev/zero > /filler 2> /dev/null || :; echo x > /more 2> /dev/null && exit 9; : "
 DIRECT: Mapping[str, Rough] = {
     "observer_killed": Rough(
         why="the sh of the scan and all above it up to sshd are killed in the middle",
         script=instead_of_dpkg_query("kill 9, grep { name($_) eq 'sh' } @above; sleep 1"),
         product=False,
-        verdicts=UNKNOWN,
+        verdicts=(*UNKNOWN, "unreachable"),
     ),
     "all_shells_killed": Rough(
         why="every sh of the host is killed, the one that collects the answers too",
@@ -109,13 +113,13 @@ DIRECT: Mapping[str, Rough] = {
     ),
     "read_only": Rough(
         why="/ is read-only",
-        script="mount -o remount,ro /",
+        script=READ_ONLY,
         verdicts=SEEN,
         words="kesl running",
     ),
     "read_only_by_file": Rough(
         why="the same, and the script would have to be a file",
-        script="mount -o remount,ro /",
+        script=READ_ONLY,
         verdicts=UNKNOWN,
         words="is read-only: set it to a folder",
         variables={"ansible_pipelining": "false"},
@@ -135,7 +139,7 @@ DIRECT: Mapping[str, Rough] = {
     ),
     "crowd": Rough(
         why="5,000 processes, and the product's among them",
-        script="perl -e 'for (1 .. 5000) { fork // die or do { sleep 100000; exit } } sleep 100000' > /dev/null 2>&1 &\n"
+        script="perl -e 'for (1 .. 5000) { fork // die or do { sleep 1e5; exit } } sleep 1e5' > /dev/null 2>&1 &\n"
         "for i in $(seq 200); do [ $(ls -d /proc/[0-9]* | wc -l) -gt 5000 ] && break; sleep 0.1; done\n"
         "[ $(ls -d /proc/[0-9]* | wc -l) -gt 5000 ]",
         verdicts=SEEN,
@@ -143,9 +147,8 @@ DIRECT: Mapping[str, Rough] = {
     ),
     "long_words": Rough(
         why="processes with two megabytes of arguments, names as long as may be",
-        script="perl -e '$x = q(x) x 100000; for (1 .. 20) { fork or exec \"sleep\", \"100000\", ($x) x 18 }' || :\n"
-        "sleep 0.5; perl -e '$x = q(x) x 100000; for (1 .. 20) { "
-        "fork or exec \"perl\", \"-e\", \"sleep 100000\", ($x) x 18 } exit' > /dev/null 2>&1\n"
+        script="perl -e '$x = q(x) x 100000; "
+        'for (1 .. 20) { fork or exec "perl", "-e", "sleep 100000", ($x) x 18 }\' > /dev/null 2>&1\n'
         "n=$(printf %0255d 0); mkdir -p /opt/kaspersky/$n/bin; cp /bin/true /opt/kaspersky/$n/bin/$n",
         verdicts=SEEN,
         words="kesl running",
@@ -188,13 +191,12 @@ def environments(password: str) -> str:
     """The script that makes them, on a host whose sh is bash, and a root of busybox alone for one of them."""
     lines = [
         "ln -sfn bash /usr/bin/sh; [ /bin/sh -ef /bin/bash ]",
-        'echo \'echo() { :; }; ls() { :; }; alias sh=false; shopt -s expand_aliases\' > /etc/evil',
+        "echo 'echo() { :; }; ls() { :; }; alias sh=false; shopt -s expand_aliases' > /etc/evil",
         "mkdir -p /srv/bb/bin /srv/bb/proc /srv/bb/dev /srv/bb/root /srv/bb/etc /srv/bb/opt/kaspersky/kesl/libexec",
         "cp /bin/busybox /srv/bb/bin; cp /bin/busybox /srv/bb/opt/kaspersky/kesl/libexec/kesl",
-        "chroot /srv/bb /bin/busybox --install -s /bin; mount --bind /dev/null /srv/bb/dev/null 2> /dev/null || "
-        "{ touch /srv/bb/dev/null; mount --bind /dev/null /srv/bb/dev/null; }",
-        "mount -t proc proc /srv/bb/proc; grep ^root: /etc/passwd > /srv/bb/etc/passwd; echo root:x:0: > /srv/bb/etc/group",
-        "cp -r /etc/skel /srv/bb/root/skel",
+        "chroot /srv/bb /bin/busybox --install -s /bin; touch /srv/bb/dev/null",
+        "mount --bind /dev/null /srv/bb/dev/null; mount -t proc proc /srv/bb/proc",
+        "grep ^root: /etc/passwd > /srv/bb/etc/passwd; echo root:x:0: > /srv/bb/etc/group",
     ]
     config = []
     for user, settings in ENVIRONMENTS.items():
