@@ -47,7 +47,7 @@ def agent(dice: random.Random, windows: bool) -> ProductRow:
     """The agent of the management server."""
     version = dice.choice(("14.0.0.10902", "14.2.0.26967", "15.1.0.11795"))
     if windows:
-        key = f"program Kaspersky Security Center Network Agent {version} of Kaspersky (key {{7F9A-..}}, 32 bit)"
+        key = f"program Kaspersky Security Center Network Agent {version} of Kaspersky (key {{B8A3C1D2}}, 32 bit)"
         return ProductRow("klnagent", "agent", "running", version, (key, "service klnagent (running)"))
     said = (f"package klnagent64:amd64 {version} (dpkg: installed)", "unit klnagent64.service (active)")
     return ProductRow("klnagent64", "agent", "running", version, said)
@@ -57,7 +57,7 @@ def kes(dice: random.Random) -> ProductRow:
     """The product for Windows, working."""
     version = dice.choice(("11.11.0.452", "12.3.0.493", "12.6.0.438"))
     said = (
-        f"program Kaspersky Endpoint Security for Windows {version} of AO Kaspersky Lab (key {{E7C1-..}}, 32 bit)",
+        f"program Kaspersky Endpoint Security for Windows {version} of AO Kaspersky Lab (key {{E7C1F2A4}}, 32 bit)",
         "service AVP.KES.21.17 (running): C:\\Program Files (x86)\\Kaspersky Lab\\KES.12.6.0\\avp.exe",
         "driver klif (running): C:\\Windows\\System32\\drivers\\klif.sys",
     )

@@ -322,6 +322,23 @@ def test_print_holds_every_host(chrome: Browser, page: Path) -> None:
     assert chrome.js("return document.querySelectorAll('#print tbody tr').length") == len(of(Verdict.UNREACHABLE))
 
 
+def test_a_large_fleet_is_printed_close_and_whole(chrome: Browser, tmp_path: Path) -> None:
+    rows = fleet.rows(1200)
+    chrome.open(written(tmp_path, rows))
+    chrome.emulate(media="print")
+    names = chrome.js("return [...document.querySelectorAll('#print .close .said')].map(e => e.textContent)")
+    hosts = [name.partition(" (reported: ")[0] for name in names if not name.startswith(": ")]
+    assert sorted(hosts) == sorted(row.host for row in rows)
+    text = chrome.js("return document.getElementById('print').innerText")
+    for row in rows:
+        if row.verdict is Verdict.UNREACHABLE:
+            assert f"{row.host}: {row.reasons[0]}" in text
+    assert (
+        f"absent, protection none ({sum(r.verdict is Verdict.ABSENT and r.protection == 'none' for r in rows)})" in text
+    )
+    assert chrome.pdf().startswith(b"%PDF-")
+
+
 def test_without_javascript_it_still_says_what_counts(chrome: Browser, page: Path) -> None:
     chrome.devtools("Emulation.setScriptExecutionDisabled", value=True)
     try:

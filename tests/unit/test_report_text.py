@@ -139,6 +139,21 @@ def test_an_ordinary_report() -> None:
     ]
 
 
+def test_protection_and_what_is_only_reported_are_seen() -> None:
+    tool = ProductRow("kvrt", "tool", "portable", "", ("file /root/kvrt.run",))
+    rows = [runs.row(f"bare{n}", Verdict.ABSENT, protection="none") for n in range(1, 8)]
+    rows += [runs.row("safe", Verdict.PRESENT, protection="active", reported=(tool,))]
+    rows += [runs.row("dim", Verdict.UNKNOWN, protection="unknown"), runs.row("tool", Verdict.ABSENT, reported=(tool,))]
+    said = text.render(book(rows)).splitlines()
+    assert "protection now: active 1, none 7 (bare1, bare2, bare3, bare4, bare5 and 2 more), unknown 1" in said
+    assert "reported besides, and never removed: something on 2 hosts" in said
+    assert any(re.match(r"safe +present +kesl 12.1.0.1297 running; reported: kvrt", line) for line in said)
+    assert any(re.match(r"tool +absent +reported: kvrt portable +file /root/kvrt.run$", line) for line in said)
+    short = text.render(book(rows), limit=4).splitlines()
+    assert [line.split()[0] for line in short[1:4]] == ["safe", "dim", "tool"]
+    assert "protection now: active 1, none 1 (b), unknown 0" not in text.render(book([runs.row("b", Verdict.ABSENT)]))
+
+
 def test_trouble_with_the_evidence_is_said() -> None:
     said = text.render(book([], problems=("run.jsonl: line 2 is no JSON record",), complete=False))
     assert "EVIDENCE PROBLEM: run.jsonl: line 2 is no JSON record" in said

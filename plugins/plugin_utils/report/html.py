@@ -188,24 +188,22 @@ def _picture(title: str, key: str, parts: list[tuple[str, str, str, str, int]]) 
         return '<p class="quiet">There are no hosts.</p>'
     label = f"{title}: " + ", ".join(f"{part[2]} {part[4]}" for part in parts)
     drawn, legend, at = [], [], 0.0
-    seen: collections.Counter[str] = collections.Counter()
     # A single host among thousands still has to be seen: each part gets a little, the rest is shared out.
     least = 0.6
     room = 100 - least * len(parts)
     for value, group, words, meaning, number in parts:
         wide = least + room * number / whole
-        tone = f"g-{group} tone-{min(seen[group], 3)}"
-        seen[group] += 1
         drawn.append(
-            f'<rect class="{tone}" x="{at:.3f}%" width="{wide:.3f}%" height="100%">'
+            f'<rect class="g-{group}" x="{at:.3f}%" width="{wide:.3f}%" height="100%">'
             f"<title>{words}: {number}</title></rect>"
         )
-        if wide > 4 + 0.75 * len(str(number)):
+        if wide > 1.5 + 1.1 * len(str(number)):
             drawn.append(f'<text class="on-{group}" x="{at + wide / 2:.3f}%" y="50%">{number}</text>')
         at += wide
         share = f"{number / whole:.1%}"
         legend.append(
-            f'<li><a href="#{key}={value}"><svg class="mark {tone}" aria-hidden="true"><use href="#m-{group}"/></svg>'
+            f'<li><a href="#{key}={value}">'
+            f'<svg class="mark g-{group}" aria-hidden="true"><use href="#m-{group}"/></svg>'
             f'<b>{words}</b></a><span class="number">{number}</span><span class="number quiet">{share}</span>'
             f'<span class="quiet">{meaning}</span></li>'
         )

@@ -3,6 +3,7 @@
 "use strict";
 (() => {
   const PAGE = 100; // hosts shown at a time
+  const FULL = 1000; // hosts that are printed with all that is said of them
   const data = JSON.parse(document.getElementById("data").textContent);
   const text = data.strings;
   const [HOST, VERDICT, PLATFORM, PROTECTION, PRODUCTS, REPORTED, REASONS, UNKNOWN, NOTES, PROTECTED_BY, FACTS, SOURCE] =
@@ -326,41 +327,78 @@
     choices("f-product", "all", [...ids].sort().map(([name, number]) => [name, name, number]));
   }
 
-  // --- on paper: every host of the filter; those that need attention in full, the others a line each
+  // --- on paper: every host of the filter. Those that need attention come first and with their reasons. What would
+  // be a thousand pages of tables is set close instead: a line for each of them, and the names of all others.
+
+  const productsOf = (row) =>
+    [labels(row[PRODUCTS]), row[REPORTED].length ? "reported: " + labels(row[REPORTED]) : ""].filter(Boolean).join("; ");
+  const asked = (row) => row[PROTECTION] !== data.protection.length - 1;
+
+  function printTable(titles, lines) {
+    const heads = titles.map((title) => el("th", { class: "flat", scope: "col" }, title));
+    return el("table", {}, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...lines));
+  }
+
+  function inFull(row, loud) {
+    const made = el(
+      "tr",
+      {},
+      el("td", {}, said(text[row[HOST]])),
+      el("td", {}, tag(verdictOf(row)[2], verdictOf(row)[1])),
+      el("td", {}, said(text[row[PLATFORM]])),
+      el("td", {}, asked(row) ? protectionOf(row)[2] : ""),
+      el("td", {}, said(productsOf(row))),
+    );
+    if (loud) {
+      const evidence = row[PRODUCTS].flatMap((product) => product[4]);
+      const numbers = [...new Set([...row[REASONS], ...evidence, ...row[UNKNOWN]])];
+      made.append(el("td", {}, ...numbers.map((number) => el("p", { class: "said" }, text[number]))));
+    }
+    return made;
+  }
+
+  function close(numbers, loud) {
+    const made = [];
+    const by = new Map();
+    for (const number of numbers) {
+      const row = rows[number];
+      const title = verdictOf(row)[1] + (asked(row) ? `, protection ${protectionOf(row)[2]}` : "");
+      if (!by.has(title)) by.set(title, []);
+      by.get(title).push(row);
+    }
+    for (const [title, some] of by) {
+      made.push(el("h3", {}, `${title} (${some.length})`));
+      if (loud) {
+        for (const row of some) {
+          const rest = [text[row[PLATFORM]], productsOf(row), why(row)].filter(Boolean).join("; ");
+          made.push(el("p", { class: "close" }, el("b", { class: "said" }, text[row[HOST]]), said(rest ? `: ${rest}` : "")));
+        }
+      } else {
+        for (let n = 0; n < some.length; n += PAGE) {
+          const names = some.slice(n, n + PAGE).map((row) => text[row[HOST]] + (row[REPORTED].length ? ` (${productsOf(row)})` : ""));
+          made.push(el("p", { class: "close" }, ...names.flatMap((name, at) => [at ? ", " : "", said(name)])));
+        }
+      }
+    }
+    return made;
+  }
 
   function print() {
     if ($("print").childElementCount) return;
     const filter = FILTERS.filter((name) => state[name]).map((name) => `${name === "q" ? "search" : name}: ${state[name]}`);
     const loud = shown.filter((number) => !verdictOf(rows[number])[3]);
     const rest = shown.filter((number) => verdictOf(rows[number])[3]);
-    const table = (titles, lines) =>
-      el("table", {}, el("thead", {}, el("tr", {}, ...titles.map((title) => el("th", { class: "flat", scope: "col" }, title)))), el("tbody", {}, ...lines));
-    const texts = (numbers) => numbers.map((number) => el("p", { class: "said" }, text[number]));
-    const products = (row) => said([labels(row[PRODUCTS]), row[REPORTED].length ? "reported: " + labels(row[REPORTED]) : ""].filter(Boolean).join("; "));
-    const start = (row) => [
-      el("td", {}, said(text[row[HOST]])),
-      el("td", {}, tag(verdictOf(row)[2], verdictOf(row)[1])),
-      el("td", {}, said(text[row[PLATFORM]])),
-      el("td", {}, row[PROTECTION] === data.protection.length - 1 ? "" : protectionOf(row)[2]),
-      el("td", {}, products(row)),
-    ];
+    const full = shown.length <= FULL;
     const basics = ["Host", "Verdict", "Platform", "Protection", "Products"];
     if (filter.length) $("print").append(el("p", {}, `Only hosts that pass this filter: ${filter.join(", ")}`));
-    if (loud.length) {
-      $("print").append(
-        el("h2", {}, `Hosts that need attention (${loud.length})`),
-        table([...basics, "Why, and what could not be inspected"], loud.map((number) => {
-          const row = rows[number];
-          const evidence = row[PRODUCTS].flatMap((product) => product[4]);
-          return el("tr", {}, ...start(row), el("td", {}, ...texts([...new Set([...row[REASONS], ...evidence, ...row[UNKNOWN]])])));
-        })),
-      );
-    }
-    if (rest.length) {
-      $("print").append(
-        el("h2", {}, `${loud.length ? "All other hosts" : "Hosts"} (${rest.length})`),
-        table(basics, rest.map((number) => el("tr", {}, ...start(rows[number])))),
-      );
+    for (const [numbers, title, titles] of [
+      [loud, "Hosts that need attention", [...basics, "Why, and what could not be inspected"]],
+      [rest, loud.length ? "All other hosts" : "Hosts", basics],
+    ]) {
+      if (!numbers.length) continue;
+      $("print").append(el("h2", {}, `${title} (${numbers.length})`));
+      if (full) $("print").append(printTable(titles, numbers.map((number) => inFull(rows[number], numbers === loud))));
+      else $("print").append(...close(numbers, numbers === loud));
     }
     $("print").hidden = false;
   }
