@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup audit test lint lab-up lab-audit lab-down dist clean
+.PHONY: help setup audit test lint docs lab-up lab-audit lab-down dist clean
 
 INVENTORY ?= inventories/local
 BECOME ?=
@@ -27,6 +27,10 @@ test: ## run the tests that alter nothing (LAB=1 adds the labs, as root; ARGS=..
 lint: ## run every linter
 	@tools/venv dev
 	@tools/lint
+
+docs: ## write the reference pages of the catalog (docs/catalog*.md)
+	@tools/venv dev
+	@.venv/bin/python tools/catalog_page.py
 
 lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
 	@tools/venv dev
