@@ -24,6 +24,10 @@ from .reach_target import Route, Target
 _MOST: t.Final = 65_536  # bytes of an answer that are looked at
 _KEYS: t.Final = (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey)
 _DEFAULT: t.Final = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
+# sshd drops logins at random when more than 10 are under way (MaxStartups), and all come by the same jump host.
+_AT_ONCE: t.Final = 5
+_TURNS: t.Final[dict[str, threading.BoundedSemaphore]] = {}
+_LOCK: t.Final = threading.Lock()
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # its threads report what we find ourselves
 
 
@@ -57,6 +61,10 @@ def _through(route: Route, way: Way, timeout: float, open_ones: contextlib.ExitS
         program.settimeout(timeout)
         open_ones.callback(program.close)
         return program
+    if route.jumps:
+        with _LOCK:
+            turn = _TURNS.setdefault(route.jumps[0], threading.BoundedSemaphore(_AT_ONCE))
+        open_ones.enter_context(turn)
     before: paramiko.Transport | None = None
     hops = [reach_target.jump(text, config=route.config) for text in route.jumps]
     for number, hop in enumerate(hops):

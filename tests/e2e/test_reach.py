@@ -80,7 +80,7 @@ class Server:
         (where / "config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {where}/host\nAuthorizedKeysFile {where}/authorized\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n"
-            "PermitRootLogin yes\n" + "".join(line + "\n" for line in lines)
+            "PermitRootLogin yes\nMaxStartups 100\n" + "".join(line + "\n" for line in lines)
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
