@@ -60,6 +60,11 @@ _CONNECT: t.Final = (
     ),
     (
         "login",
+        r"permission denied \([^)]*gssapi",
+        "the login was refused: check user, key or password; for Kerberos the ticket (`klist`, `kinit`)",
+    ),
+    (
+        "login",
         (
             r"permission denied|credentials were rejected|invalid/incorrect password|incorrect password|"
             r"authentication fail|no more authentication methods|too many authentication failures|access is denied|"

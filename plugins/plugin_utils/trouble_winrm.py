@@ -245,7 +245,8 @@ _CAUSES: t.Final = (
         "answer",
         (
             r"no element found|not well-formed|mismatched tag|syntax error: line|undefined entity|invalid token|"
-            r"'nonetype' object|parseerror|keyerror|expecting value|related id|relatesto"
+            r"'nonetype' object|parseerror|keyerror|expecting value|related id|relatesto|stopiteration|"
+            r"^\w+:\s*\n"
         ),
         "what answered is not WinRM: check `ansible_port`, and that no proxy stands between (`no_proxy`)",
     ),

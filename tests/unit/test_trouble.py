@@ -33,6 +33,13 @@ def test_connection(said: str, cause: str) -> None:
     assert "\n" not in found.text
 
 
+def test_kerberos_over_ssh_is_told_of_its_ticket() -> None:
+    said = "root@localhost: Permission denied (publickey,gssapi-keyex,gssapi-with-mic)."
+    found = trouble.connection(said)
+    assert (found.cause, found.verdict) == ("login", "unreachable")
+    assert "`kinit`" in found.text
+
+
 ANSWER = {
     "'sh' is not recognized as an internal or external command,\r\noperable program.": "ansible_shell_type",
     "The system cannot find the path specified.": "ansible_shell_type",

@@ -153,8 +153,9 @@ def test_a_host_that_was_reached_is_unknown() -> None:
 
 
 def test_short_messages_are_known_by_their_class() -> None:
-    found = trouble_winrm.failed("'127.0.0.1'", connection="psrp", connected=False, kind="KeyError")
-    assert (found.cause, found.verdict) == ("answer", "unreachable")
+    for said, kind in (("'127.0.0.1'", "KeyError"), ("", "StopIteration"), ("ntlm:", "AnsibleConnectionFailure")):
+        found = trouble_winrm.failed(said, connection="psrp", connected=False, kind=kind)
+        assert (found.cause, found.verdict) == ("answer", "unreachable")
     assert "KeyError" in trouble_winrm.failed("", connection="psrp", connected=False, kind="KeyError").text
 
 
