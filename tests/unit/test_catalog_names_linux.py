@@ -136,3 +136,11 @@ def test_no_package_of_the_vendor_has_its_name_in_it(catalog: Catalog) -> None:
     names = [getattr(s, "name", "") for e in catalog.for_platform("linux") for s in e.signals if s.kind == "package"]
     assert len(names) > 20
     assert [name for name in names if "kaspersky" in name] == []
+
+
+def test_a_host_sends_only_lines_that_name_a_product(catalog: Catalog) -> None:
+    """Words such as Exec or icap_service alone would bring the lines of every service and proxy rule."""
+    texts = catalog.literals("linux")["line_texts"]
+    own = re.compile(r"kaspersky|kesl|kes4|klms|klnagent|kav|kwts|redirfs|/opt/kaspersky")
+    assert len(texts) > 5
+    assert [text for text in texts if not own.search(text)] == []
