@@ -232,22 +232,29 @@ Function Read-ObserveExtension {
     try {
         $loaded = @(Get-ObserveHive -Users $users)
         Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $Literal
-        foreach ($place in $script:Places) {
-            $one = $context.Clone()
-            $one.place = $place
-            foreach ($view in @(Get-ObserveView)) {
-                $arguments = @{ Probe = $Probe; Path = "SOFTWARE\$($place.path)"; View = $view; Context = $one }
-                Read-ObserveMachineKey @arguments -Script $script:ReadExtensions
-            }
-            $one = $one.Clone()
-            $one.hive = 'user'
-            foreach ($sid in $loaded) {
-                $one = $one.Clone()
-                $one.sid = $sid
-                foreach ($prefix in @('Software', 'Software\Wow6432Node')) {
-                    $name = '{0}\{1}\{2}' -f $sid, $prefix, $place.path
-                    $arguments = @{ Probe = $Probe; Key = $users; Name = $name; Label = "HKU\$name"; Context = $one }
+        $software = @(Open-ObserveSoftware -Users $users -Sid $loaded)
+        try {
+            foreach ($root in $software) {
+                foreach ($place in $script:Places) {
+                    $one = $context.Clone()
+                    $one.place = $place
+                    $one.hive = $root.hive
+                    $one.sid = $root.sid
+                    $arguments = @{
+                        Probe = $Probe
+                        Key = $root.key
+                        Name = '{0}\{1}' -f $root.path, $place.path
+                        Label = $root.label -f $place.path
+                        Context = $one
+                    }
                     Use-ObserveSubKey @arguments -Script $script:ReadExtensions
+                }
+            }
+        }
+        finally {
+            foreach ($root in $software) {
+                if ($root.own) {
+                    $root.key.Dispose()
                 }
             }
         }

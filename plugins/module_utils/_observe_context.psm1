@@ -93,7 +93,8 @@ Function Read-ObserveReboot {
         param ($Probe, $Key, $Label, $Context)
 
         foreach ($name in @('PendingFileRenameOperations', 'PendingFileRenameOperations2')) {
-            $paths = @(Get-ObserveValue -Key $Key -Name $name)
+            $value = Get-ObserveValue -Key $Key -Name $name
+            $paths = @($value)
             # Pairs of a file and its new name; an empty new name means removal.
             $files = @(for ($place = 0; $place -lt $paths.Count; $place += 2) {
                     if ($paths[$place]) {

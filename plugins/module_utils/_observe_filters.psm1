@@ -135,7 +135,8 @@ Function Read-ObserveClassFilter {
             param ($Probe, $Key, $Label, $Context)
 
             foreach ($position in @('Upper', 'Lower')) {
-                foreach ($name in @(Get-ObserveValue -Key $Key -Name "${position}Filters")) {
+                $names = Get-ObserveValue -Key $Key -Name "${position}Filters"
+                foreach ($name in @($names)) {
                     if ($name -is [string] -and $Context.filter.IsMatch($name)) {
                         Add-ObserveRecord -Probe $Probe -Record @{
                             class = $Context.name

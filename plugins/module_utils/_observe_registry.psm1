@@ -232,6 +232,35 @@ Function Read-ObserveChildKey {
     }
 }
 
+Function Open-ObserveSoftware {
+    <#
+    .SYNOPSIS
+    Where programs keep settings: the machine's key in each view and those of each user given. Hashtables with key (an open
+    base; the caller disposes those with own), path (below it), label, hive and sid.
+    #>
+    param (
+        [object]$Users,
+        [AllowEmptyCollection()][string[]]$Sid
+    )
+
+    foreach ($view in @(Get-ObserveView)) {
+        @{
+            key = Open-ObserveBaseKey -Hive LocalMachine -View $view
+            own = $true
+            path = 'SOFTWARE'
+            label = 'HKLM\SOFTWARE\{0}' + $(if ($view -eq '32') { ' (32-bit)' } else { '' })
+            hive = 'machine'
+            sid = ''
+        }
+    }
+    foreach ($one in $Sid) {
+        # HKEY_USERS has no views of its own.
+        foreach ($path in @("$one\Software", "$one\Software\Wow6432Node")) {
+            @{ key = $Users; own = $false; path = $path; label = "HKU\$path\{0}"; hive = 'user'; sid = $one }
+        }
+    }
+}
+
 Function Test-ObserveMachineKey {
     <#
     .SYNOPSIS
@@ -260,6 +289,7 @@ Export-ModuleMember -Function @(
     'Get-ObserveValue'
     'Get-ObserveView'
     'Open-ObserveBaseKey'
+    'Open-ObserveSoftware'
     'Read-ObserveChildKey'
     'Read-ObserveMachineKey'
     'Test-ObserveMachineKey'

@@ -192,20 +192,29 @@ Function Read-ObserveReinstall {
     try {
         $loaded = @(Get-ObserveHive -Users $users)
         Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $Literal
-        foreach ($place in $script:Entries) {
-            $one = $context.Clone()
-            $one.kind = $place.kind
-            $one.depth = $place.depth
-            $one.only = $place['only']
-            foreach ($view in @(Get-ObserveView)) {
-                $arguments = @{ Probe = $Probe; Path = "SOFTWARE\$($place.path)"; View = $view; Context = $one }
-                Read-ObserveMachineKey @arguments -Script $script:ReadEntries
-            }
-            foreach ($sid in $loaded) {
-                foreach ($prefix in @('Software', 'Software\Wow6432Node')) {
-                    $name = '{0}\{1}\{2}' -f $sid, $prefix, $place.path
-                    $arguments = @{ Probe = $Probe; Key = $users; Name = $name; Label = "HKU\$name"; Context = $one }
+        $software = @(Open-ObserveSoftware -Users $users -Sid $loaded)
+        try {
+            foreach ($root in $software) {
+                foreach ($place in $script:Entries) {
+                    $one = $context.Clone()
+                    $one.kind = $place.kind
+                    $one.depth = $place.depth
+                    $one.only = $place['only']
+                    $arguments = @{
+                        Probe = $Probe
+                        Key = $root.key
+                        Name = '{0}\{1}' -f $root.path, $place.path
+                        Label = $root.label -f $place.path
+                        Context = $one
+                    }
                     Use-ObserveSubKey @arguments -Script $script:ReadEntries
+                }
+            }
+        }
+        finally {
+            foreach ($root in $software) {
+                if ($root.own) {
+                    $root.key.Dispose()
                 }
             }
         }

@@ -23,7 +23,7 @@ def run(what: Path, folder: Path) -> tuple[int, str]:
     """Exit code and output of Pester over a file or a folder."""
     script = folder / "run.ps1"
     script.write_text(RUN)
-    done = pwsh.powershell().run("-File", script, "-Path", what)
+    done = pwsh.powershell().run("-File", script, "-Path", what, patience=1200)
     return done.returncode, done.stdout
 
 
