@@ -32,6 +32,27 @@ PROBES: t.Final[Mapping[str, tuple[str, ...]]] = {
         "trees",
         "setup",
         "accounts",
+        "modules",
+        "firewall",
+        "trust",
+        "lines",
+        "containers",
+        "protection",
+        "peers",
+        "reboot",
+    ),
+    "macos": (
+        "host",
+        "receipts",
+        "launchd",
+        "system_extensions",
+        "kexts",
+        "profiles",
+        "processes",
+        "paths",
+        "accounts",
+        "protection",
+        "reboot",
     ),
     "windows": (
         "host",
@@ -137,14 +158,15 @@ class _Reader:
 
 
 def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
-    """Read the answer of `probes/posix/observe.sh` (docs/formats.md, section 3).
+    """Read the answer of `probes/posix/observe.sh` or `observe_macos.sh` (docs/formats.md, section 3).
 
     Args:
         text: all the host printed, noise included.
         nonce: the frame word this run gave to the script.
 
     Returns:
-        The observation; None when the text holds no frame at all, so that the caller can say why the script never ran.
+        The observation, with the probes of the platform the host says it is (Linux's when it does not say); None when
+        the text holds no frame at all, so that the caller can say why the script never ran.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
@@ -159,7 +181,9 @@ def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
         reader.line(line)
     whole = end == f"E {len(body) + 1}"
     probes: dict[str, Probe] = {}
-    for name in dict.fromkeys((*PROBES["linux"], *reader.answers, *reader.records)):
+    host = dict(next(iter(reader.records.get("host", [])), {}))
+    platform = _platform(host)
+    for name in dict.fromkeys((*PROBES.get(platform, PROBES["linux"]), *reader.answers, *reader.records)):
         status, reason = reader.answers.get(name, ("unknown", CUT))
         if trouble := reader.spoiled.get(name) or reader.spoiled.get("*"):
             status, reason = "unknown", trouble
@@ -167,8 +191,7 @@ def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
             # The frames that came are intact, but lines may be missing in front of any answer.
             status, reason = "unknown", CUT
         probes[name] = _probe(status, reason, reader.records.get(name, []))
-    host = dict(next(iter(reader.records.get("host", [])), {}))
-    return Observation(platform=_platform(host), collector="posix-sh", host=host, probes=probes)
+    return Observation(platform=platform, collector="posix-sh", host=host, probes=probes)
 
 
 def from_dict(data: object) -> Observation:

@@ -12,7 +12,18 @@ from pathlib import Path
 
 from .minify import minify
 
-OBSERVE: t.Final = ("frame.sh", "host.sh", "packages.sh", "programs.sh", "observe.sh")
+OBSERVE: t.Final = (
+    "frame.sh",
+    "host.sh",
+    "packages.sh",
+    "programs.sh",
+    "files.sh",
+    "kernel.sh",
+    "integration.sh",
+    "context.sh",
+    "observe.sh",
+    "run.sh",
+)
 
 
 _SHORT: t.Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # our scripts have no variable of one capital letter

@@ -75,12 +75,8 @@ collect() { # probes' lines on stdin -> the framed answer on stdout
 
 probe() {
   probe=$1 status=absent reason='' sent=0
-  case $1 in
-    host) host ;;
-    packages.dpkg) dpkg_packages ;;
-    packages.rpm) rpm_packages ;;
-    *) "$1" ;;
-  esac
+  case $1 in *.*) "probe_${1%.*}_${1#*.}" ;; *) "probe_$1" ;; esac
+  case $? in 126 | 127) unknown 'a program or a part of the script is missing' ;; esac
   case $euid:$reason in 0:*) ;; *'Permission denied'*) reason="$reason: run with privilege (become)" ;; esac
   encode reason "$reason"
   printf 'P %s %s %s%s\n' "$sent" "$probe" "$status" "$pair"
@@ -138,6 +134,34 @@ hex() { # TEXT -> hex; printable ASCII without starting a program, since every r
 # --- tools of the probes ------------------------------------------------------------------------------------------------
 
 has() { command -v "$1" >/dev/null; }
+
+needs() { # PROGRAM... -> false when one is missing; the probe's answer is set then
+  for program in "$@"; do
+    has "$program" || { unknown "$program is missing" && return 1; }
+  done
+}
+
+ask() { # PROGRAM ARGUMENT... -> rows; false: it did not tell, and the probe's answer is set
+  rows=$("$@" 2>&1) && return 0
+  case $? in
+    137 | 265) unknown "$1 did not answer in $limit s" ;; # killed, as ksh has it 265
+    *) unknown "$1: $(printf %.300s "$rows")" ;;
+  esac
+  return 1
+}
+
+lower() { # TEXT -> low
+  low=$1
+  case $1 in *[A-Z]*) low=$(printf %s "$1" | tr '[:upper:]' '[:lower:]') ;; esac
+}
+
+holds() { # TEXT LITERALS: does one of these lower-case literals occur in it?
+  lower "$1"
+  for literal in $2; do
+    case $low in *"$literal"*) return 0 ;; esac
+  done
+  return 1
+}
 
 there() { [ -e "$1" ] || [ -h "$1" ]; }
 

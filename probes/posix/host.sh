@@ -3,7 +3,7 @@
 # What the host says of itself: system, container, accounts, the vendor's own list of components. A part of a script, see frame.sh.
 # shellcheck disable=SC2034,SC2086,SC2154,SC3013
 
-host() {
+probe_host() {
   os_id='' os_version='' os_name='' system='' node='' release='' arch='' machine='' user='' init='' value=
   for file in /etc/os-release /usr/lib/os-release; do
     [ -f "$file" ] && [ -r "$file" ] || continue
@@ -74,7 +74,7 @@ container() { # -> box; the most telling witness first
   fi
 }
 
-setup() {
+probe_setup() {
   bom=$(printf '\357\273\277')
   for file in $EVICT_SETUP_FILES; do
     readable "$file" || continue
@@ -103,7 +103,7 @@ setup() {
 
 setup_section() { [ -z "$section" ] || record file "$file" section "$section" version "$version"; }
 
-accounts() { # the local files only: asking a directory server is slow, and the vendor's accounts are local
+probe_accounts() { # the local files only: asking a directory server is slow, and the vendor's accounts are local
   has cat || { unknown 'cat is missing' && return 0; }
   for file in /etc/passwd /etc/group; do
     readable "$file" || unknown "$file: there is none"

@@ -3,7 +3,7 @@
 # What the package databases say. A part of a script, see frame.sh.
 # shellcheck disable=SC2034,SC2086,SC2154,SC3013
 
-dpkg_packages() {
+probe_packages_dpkg() {
   base=/var/lib/dpkg lists=
   set +f
   for file in "$base"/info/*.list; do lists=$file && break; done
@@ -76,7 +76,7 @@ dpkg_status() { # FILE -> what dpkg-query would have printed, for a host that lo
 
 # rpm makes a database where there is none, so it is only asked about those that are there. They are asked for by folder,
 # since Debian's rpm looks into ~/.rpmdb.
-rpm_packages() {
+probe_packages_rpm() {
   places="/var/lib/rpm$nl/usr/lib/sysimage/rpm$nl/usr/share/rpm"
   if has rpm; then
     place=$(rpm --eval '%{_dbpath}')

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
-# What could run or runs: units, init scripts, processes, paths. A part of a script, see frame.sh.
+# What could run or runs: units, init scripts, processes. A part of a script, see frame.sh.
 # shellcheck disable=SC2034,SC2086,SC2154,SC3013
 
-units() {
+probe_units() {
   once /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early \
     /etc/systemd/system /etc/systemd/system.attached /run/systemd/system /run/systemd/system.attached \
     /run/systemd/generator /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system \
@@ -82,7 +82,7 @@ first_program() { # FILE -> exec: the program of its first ExecStart
   done <"$1"
 }
 
-init_scripts() {
+probe_init_scripts() {
   once /etc/init.d /etc/rc.d/init.d /etc/rc.d /sbin/init.d
   for dir in $dirs; do
     for name in $EVICT_INIT_SCRIPTS; do
@@ -91,7 +91,8 @@ init_scripts() {
   done
 }
 
-processes() {
+probe_processes() {
+  pids=' ' blind=
   [ -e /proc/self/stat ] || { unknown '/proc is not mounted' && return 0; }
   [ -e /proc/1/stat ] || unknown "other users' processes are hidden (hidepid): run with privilege (become)"
   if ! has ls || ! has readlink; then unknown 'ls or readlink is missing' && return 0; fi
@@ -109,7 +110,6 @@ processes() {
   set -f
   [ "$code" -lt 126 ] || { unknown "ls ended with $code" && return 0; }
   case $rows in *'/exe -> '*) ;; *) unknown 'no executable in /proc could be read' ;; esac
-  pids=' '
   set -- $below
   while [ $# -gt 1 ]; do
     case $rows in
@@ -125,6 +125,7 @@ processes() {
     shift 2
   done
   case $rows in *'Permission denied'* | *'not permitted'*) unreadable ;; esac
+  blind=$reason # for the peers
 }
 
 process() { # PID PREFIX DIR: its executable lies below PREFIX, which is DIR or where DIR's links lead to
@@ -170,113 +171,5 @@ foreign_init() {
   IFS= read -r row </proc/1/cmdline # the NULs drop out; there is no line end
   for dir in $below; do
     case $row in '' | "$dir"/*) return 1 ;; esac
-  done
-}
-
-paths() {
-  missing=
-  for path in $EVICT_PATHS; do
-    last=${path##*/} dir=${path%/*}
-    case $last in
-      *\**)
-        if [ ! -d "$dir/" ]; then
-          missing=$missing$dir/$nl
-        elif [ -r "$dir/" ] && [ -x "$dir/" ]; then
-          set +f
-          set -- "$dir/"$last
-          set -f
-          for found in "$@"; do
-            ! there "$found" || path "$found" "$path"
-          done
-        else
-          unknown "$dir: Permission denied"
-        fi
-        ;;
-      *) if there "$path"; then path "$path" ''; else missing=$missing$path$nl; fi ;;
-    esac
-  done
-  lost $missing
-  [ -z "$why" ] || unknown "$why"
-}
-
-path() { # PATH PATTERN
-  kind "$1"
-  link=no executable=no
-  [ ! -h "$1" ] || link=yes
-  if [ "$kind" = file ]; then # as another user, or on noexec, only the mode tells
-    if [ -x "$1" ] || may_run "$(ls -lndL -- "$1")"; then executable=yes; fi
-  fi
-  resolve "$1"
-  record path "$1" type "$kind" link "$link" real "$real" executable "$executable" pattern "$2"
-}
-
-kind() { # PATH -> kind
-  if [ -d "$1" ]; then
-    kind=dir
-  elif [ -f "$1" ]; then
-    kind='file'
-  elif [ -S "$1" ]; then
-    kind=socket
-  elif [ -e "$1" ]; then
-    kind=other
-  else # a link that leads nowhere, or where we may not look
-    kind=dangling
-    lost "$1/"
-    [ -z "$why" ] || { kind=other && unknown "$why"; }
-  fi
-}
-
-may_run() { # LS-LINES: does one of them show a program?
-  case $nl$1 in
-    *"$nl"-??[xs]??????* | *"$nl"-?????[xs]???* | *"$nl"-????????[xt]*) return 0 ;;
-    *) return 1 ;;
-  esac
-}
-
-trees() {
-  missing=
-  for path in $EVICT_TREES; do
-    if [ ! -d "$path" ]; then
-      missing=$missing$path/$nl
-    elif [ ! -r "$path" ] || [ ! -x "$path" ]; then
-      unknown "$path: Permission denied"
-    else
-      resolve "$path"
-      set +f
-      set -- "$path"/* "$path"/.[!.]* "$path"/..?*
-      set -f
-      for child in "$@"; do
-        there "$child" || continue
-        kind "$child"
-        programs "$child"
-        record path "$path" real "$real" child "${child##*/}" type "$kind" programs "$programs"
-      done
-    fi
-  done
-  lost $missing
-  [ -z "$why" ] || unknown "$why"
-}
-
-programs() { # CHILD -> programs: is it a program, or is one in it or in one of its usual folders?
-  programs=no
-  case $kind in
-    file) set -- -d "$1" ;;
-    dir)
-      for dir in bin sbin libexec lib lib64; do
-        [ ! -d "$1/$dir" ] || set -- "$@" "${1%/}/$dir"
-      done
-      set -- -a "$@"
-      ;;
-    *) return 0 ;;
-  esac
-  option=$1 && shift
-  has ls || { unknown 'ls is missing' && return 0; }
-  rows=$(ls -lnL "$option" -- "$@" 2>&1)
-  ! may_run "$rows" || programs=yes
-  for row in $rows; do
-    case $row in
-      ls:*': No such file or directory') ;;
-      ls:*) row=${row#ls: } && unknown "${row#cannot access }" ;;
-    esac
   done
 }

@@ -19,13 +19,31 @@ import pytest
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
 
 NONCE = "evict-fedcba9876543210fedcba98"
-KEYS = ("PACKAGES", "UNITS", "INIT_SCRIPTS", "EXE_DIRS", "PATHS", "TREES", "SETUP_FILES", "USERS", "GROUPS")
+KEYS = (
+    "PACKAGES",
+    "UNITS",
+    "INIT_SCRIPTS",
+    "EXE_DIRS",
+    "PATHS",
+    "TREES",
+    "SETUP_FILES",
+    "USERS",
+    "GROUPS",
+    "MODULES",
+    "CHAINS",
+    "TRUST",
+    "LINE_FILES",
+    "LINE_TEXTS",
+    "IMAGES",
+)
 # The overlay's upper half must not lie below its lower half, hence the tmpfs.
+# An `alone` one has processes of its own, too, so that nothing that runs on this machine is seen.
 STAGE = """set -e
+alone=$1; shift
 mount -t tmpfs -o mode=755 evict "$0"
 mkdir "$0/upper" "$0/work" "$0/root"
 mount -t overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" overlay "$0/root"
-mount --rbind /proc "$0/root/proc"
+if [ "$alone" ]; then mount -t proc proc "$0/root/proc"; else mount --rbind /proc "$0/root/proc"; fi
 mount --rbind /dev "$0/root/dev"
 mount -t tmpfs -o mode=1777 tmp "$0/root/tmp"
 mount -t tmpfs -o mode=755 run "$0/root/run"
@@ -108,10 +126,11 @@ def look(
     *,
     shell: tuple[str, ...] = ("/bin/sh",),
     user: bool = False,
+    alone: bool = False,
     **values: str | list[str],
 ) -> dict[str, Answer]:
     """Run the observer in a root that `prepare` (a shell script, run in it with -e) has made what the test needs."""
-    raw = raw_look(folder, prepare, shell=shell, user=user, **values)
+    raw = raw_look(folder, prepare, shell=shell, user=user, alone=alone, **values)
     return decode(raw, NONCE)
 
 
@@ -121,13 +140,15 @@ def raw_look(
     *,
     shell: tuple[str, ...] = ("/bin/sh",),
     user: bool = False,
+    alone: bool = False,
     **values: str | list[str],
 ) -> bytes:
-    """As `look`, but what it printed; `user`: as somebody without privileges."""
+    """As `look`, but what it printed; `user`: as somebody without privileges; `alone`: without other processes."""
     way = _unshare()
     if not way:
         pytest.skip("no mount namespaces here: observe.sh in staged roots")
     drop: tuple[str, ...] = ()
+    pids = ("--pid", "--fork", "--kill-child") if alone else ()
     if user:
         if os.geteuid() != 0:
             pytest.skip("needs root: observe.sh as another user in staged roots")
@@ -135,7 +156,7 @@ def raw_look(
     stage = folder / "stage"
     stage.mkdir(exist_ok=True)
     done = subprocess.run(
-        [*way, "sh", "-c", STAGE, stage, prepare or ":", *drop, *shell],
+        [*way, *pids, "sh", "-c", STAGE, stage, "yes" if alone else "", prepare or ":", *drop, *shell],
         input=script(**values),
         capture_output=True,
         timeout=60,

@@ -17,7 +17,23 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import Observation, Probe, parse_posix
 
 NONCE = "evict-0123456789abcdef01234567"
-KEYS = ("PACKAGES", "UNITS", "INIT_SCRIPTS", "EXE_DIRS", "PATHS", "TREES", "SETUP_FILES", "USERS", "GROUPS")
+KEYS = (
+    "PACKAGES",
+    "UNITS",
+    "INIT_SCRIPTS",
+    "EXE_DIRS",
+    "PATHS",
+    "TREES",
+    "SETUP_FILES",
+    "USERS",
+    "GROUPS",
+    "MODULES",
+    "CHAINS",
+    "TRUST",
+    "LINE_FILES",
+    "LINE_TEXTS",
+    "IMAGES",
+)
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"], "mksh": ["mksh"], "ksh": ["ksh"]}
 Shell = list[str]
 
