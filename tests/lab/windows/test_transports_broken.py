@@ -61,7 +61,7 @@ def _cases() -> Iterator[Case]:
         for at in ("login", "Create", "Command", "Receive"):
             for status in (200, 401, 404, 500, 503):
                 mishap = Mishap(at=at, kind="status", status=status, body=PAGE if status != 401 else b"")
-                causes = ("login",) if status == 401 else ("answer",)
+                causes: tuple[str, ...] = ("login",) if status == 401 else ("answer",)
                 if (connection, at, status) == ("winrm", "Receive", 200):
                     causes = ("answer", "connection")  # it takes the page for an answer without output and asks again
                 yield Case(connection=connection, mishap=mishap, causes=causes)
