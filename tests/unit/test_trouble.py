@@ -23,6 +23,18 @@ CONNECTION = {
     "NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused'))": "port",
     "kex_exchange_identification: Connection closed by remote host": "connection",
     "something nobody has seen": "connection",
+    "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535": "jump",
+    "channel 0: open failed: administratively prohibited: open failed\nstdio forwarding failed": "jump",
+    "eva@jump: Permission denied (publickey).\nConnection closed by UNKNOWN port 65535": "login",
+    "host key mismatch for 10.0.0.1": "host key",
+    # What the host says of itself stands before what ssh says.
+    "Unauthorized access is prohibited!\nssh: connect to host h port 22: Connection refused": "port",
+    "no route to host without a badge\n" * 9 + "eva@h: Permission denied (publickey,password).": "login",
+}
+
+NOT_UNREACHABLE = {
+    "Timeout (12s) waiting for privilege escalation prompt:": "--ask-become-pass",
+    "timeout waiting for privilege escalation password prompt:": "--ask-become-pass",
 }
 
 
@@ -38,6 +50,63 @@ def test_kerberos_over_ssh_is_told_of_its_ticket() -> None:
     found = trouble.connection(said)
     assert (found.cause, found.verdict) == ("login", "unreachable")
     assert "`kinit`" in found.text
+
+
+@pytest.mark.parametrize(("said", "remedy"), NOT_UNREACHABLE.items())
+def test_a_silent_become_method_is_no_unreachable_host(said: str, remedy: str) -> None:
+    for found in (trouble.connection(said), trouble.error(said)):
+        assert (found.cause, found.verdict) == ("privilege", "unknown")
+        assert remedy in found.text
+
+
+def test_a_container_that_does_not_run_is_unreachable() -> None:
+    found = trouble.answer('Error: no container with name or ID "web" found: no such container')
+    assert (found.cause, found.verdict) == ("container", "unreachable")
+    assert "ansible_host" in found.text
+
+
+def test_a_banner_does_not_hide_the_cause() -> None:
+    found = trouble.answer("*** authorised use only ***\n" * 40 + "sudo: a password is required\n" + "bye\n" * 40)
+    assert found.text.endswith("(sudo: a password is required)")
+
+
+@pytest.mark.parametrize(
+    ("said", "shell", "remedy"),
+    [
+        ("dd: error writing '/x/y': No space left on device", "sh", "is full"),
+        ("mkdir: cannot create directory '/x': Read-only file system", "sh", "is read-only"),
+        ("mkdir: cannot create directory '/x': Permission denied", "sh", "cannot write to"),
+        ("Failed to create temporary directory. In some cases", "fish", "`ansible_shell_type: fish`"),
+        ("Incorrect su password", "sh", "become user, method and password"),
+        ("something else", "sh", "(why; file: something else)"),
+    ],
+)
+def test_transport(said: str, shell: str, remedy: str) -> None:
+    found = trouble.transport("why", said, shell)
+    assert found.verdict == "unknown"
+    assert remedy in found.text
+
+
+PLUGINS = {
+    "the connection plugin 'community.docker.docker' was not found": "collection install community.docker`",
+    "the connection plugin 'podman' was not found": "collection install containers.podman`",
+    "Invalid become method specified, could not find matching plugin: 'doas'. Use `ansible-doc`": "community.general`",
+    "Invalid become method specified, could not find matching plugin: 'dosa'.": "check the spelling",
+    "Could not find the shell plugin required (csh).": "take `ansible_shell_type` away",
+    "Could not find the shell plugin required (nosuch).": "there is no shell plugin nosuch",
+    "Task failed: docker command not found in PATH": "the program docker is missing on this controller",
+}
+
+
+@pytest.mark.parametrize(("said", "remedy"), PLUGINS.items())
+def test_plugin(said: str, remedy: str) -> None:
+    found = trouble.plugin(said)
+    assert found.startswith("transport: ")
+    assert remedy in found
+
+
+def test_plugin_says_nothing_of_other_failures() -> None:
+    assert trouble.plugin("Task failed: could not be templated") == ""
 
 
 ANSWER = {
