@@ -124,6 +124,25 @@ def test_used_folder_is_refused_before_any_host_is_asked(tmp_path: Path) -> None
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["mine"]
 
 
+def test_a_run_leaves_reports_for_people(tmp_path: Path) -> None:
+    """By the command and by the playbook alone, with the callback and without it: the same files, in the manifest."""
+    hosts = inventory(tmp_path, a=PRESENT, b=ABSENT)
+    done = evict(tmp_path, "audit", "-i", hosts, "--out", str(tmp_path / "run"))
+    assert f"report: {tmp_path / 'run' / 'report.html'} (for a browser), report.csv beside it" in done.out
+    folders = [tmp_path / "run"]
+    for name, callbacks in (("with", "evict.kaspersky.rows"), ("without", "ansible.builtin.default")):
+        (tmp_path / name).mkdir()
+        text = Path(hosts).read_text()
+        run = playbooks.run(tmp_path / name, text, env={"ANSIBLE_CALLBACKS_ENABLED": callbacks})
+        folders.append(run.folder)
+    for folder in folders:
+        assert (folder / "report.csv").read_text(encoding="utf-8-sig").count("\n") == 3
+        assert "1 of 2 hosts needs attention: 1 present." in (folder / "report.html").read_text()
+        listed = {entry["path"] for entry in json.loads((folder / "manifest.json").read_text())["files"]}
+        assert {"rows.json", "report.csv", "report.html"} <= listed
+        assert evict(tmp_path, "check-evidence", str(folder)).code == 0
+
+
 def test_report_of_a_killed_run(tmp_path: Path) -> None:
     hosts = inventory(tmp_path, a=PRESENT, b="time.sleep(60)\n")
     playbooks.kill_after(tmp_path, Path(hosts), 1)
@@ -133,6 +152,7 @@ def test_report_of_a_killed_run(tmp_path: Path) -> None:
     assert rows["a"]["verdict"] == "present"
     assert rows["b"]["verdict"] == "not_attempted"
     assert json.loads((tmp_path / "run" / "rows.json").read_text())["complete"] is False
+    assert "The run did not come to its end" in (tmp_path / "run" / "report.html").read_text()
     checked = evict(tmp_path, "check-evidence", str(tmp_path / "run"))
     assert checked.code == 0
     assert "incomplete" in checked.out

@@ -168,6 +168,8 @@ def test_installed_command_runs_from_an_empty_folder(dist: Path, tmp_path: Path)
     assert rows["this-machine"]["verdict"] in out
     (run,) = (empty / "evict-runs").iterdir()
     assert "this-machine" in env.run("evict", "report", run, cwd=empty, code=None)
+    assert "this-machine" in (run / "report.csv").read_text(encoding="utf-8-sig")
+    assert "this-machine" in (run / "report.html").read_text()
     env.run("evict", "check-evidence", run, cwd=empty)
 
 

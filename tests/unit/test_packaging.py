@@ -43,6 +43,16 @@ def test_link_tree_has_one_relative_link_for_each_part() -> None:
         assert link.resolve(strict=True) == tree.ROOT / part
 
 
+def test_data_files_of_the_reports_lie_in_a_part() -> None:
+    """Page, style and script of the HTML report: no build leaves them out, for a part is taken whole."""
+    names = [f"plugins/plugin_utils/report/_html/{name}" for name in ("page.html", "page.js", "style.css")]
+    assert [name for name in tree.files() if "/report/_html/" in name] == names
+    for name in names:
+        assert (LINKS / name).is_file()
+        patterns = yaml.safe_load((tree.ROOT / "galaxy.yml").read_text())["build_ignore"]
+        assert not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+
 def test_link_tree_has_no_cycle() -> None:
     folders = [tree.ROOT / "collections", *(tree.ROOT / "collections").rglob("*")]
     links = [path for path in folders if path.is_symlink()]
