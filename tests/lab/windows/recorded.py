@@ -29,7 +29,8 @@ def of_evidence(file: Path) -> dict[str, Any]:
 
 
 def steady(observation: dict[str, Any]) -> dict[str, Any]:
-    """The observation without what differs from lab to lab: names of the host, process ids, the patch of PowerShell."""
+    """The observation without what differs from lab to lab: names of the host, process ids, the patch of PowerShell,
+    the thumbprint of a certificate made for the test."""
     copy: dict[str, Any] = json.loads(json.dumps(observation))
     for host in (copy["host"], *copy["probes"]["host"]["records"]):
         host.update({name: value for name, value in HOST.items() if name in host})
@@ -38,6 +39,10 @@ def steady(observation: dict[str, Any]) -> dict[str, Any]:
     for number, one in enumerate(processes, start=1):
         one["pid"] = str(1000 + number)
     copy["probes"]["processes"]["records"] = processes
+    for one in copy["probes"]["sessions"]["records"]:
+        one["user"] = HOST["user"]
+    for one in copy["probes"]["certificates"]["records"]:
+        one["thumbprint"] = "0" * 40
     return copy
 
 

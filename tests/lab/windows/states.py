@@ -7,104 +7,33 @@ code of the product.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-from .fixtures import AGENT_CODE, KES_CODE, Fixtures, Package
+from . import hive, traces
+from .fixtures import AGENT_CODE, KES_CODE, Fixtures
 from .lab import WineHost
-
-UNINSTALL = r"SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall"
-UNINSTALL_32 = r"SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall"
-SERVICES = r"SYSTEM\CurrentControlSet\Services"
-PROFILES = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList"
-VENDOR_86 = r"C:\Program Files (x86)\Kaspersky Lab"
-LOADED_SID = "S-1-5-21-0-0-0-1000"  # the user everything runs as
-OTHER_SID = "S-1-5-21-0-0-0-1002"
-RUSSIAN_PUBLISHER = '\u0410\u041e "Лаборатория Касперского"'  # the first two letters are Cyrillic too
-RUNNING, STOPPED = r"STATE\s+:\s+4\s+RUNNING", r"STATE\s+:\s+1\s+STOPPED"
-
-Make = Callable[[WineHost, Fixtures], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """What a command line of Windows must answer in a state.
-
-    Attributes:
-        line: the command line.
-        code: its exit code.
-        shows: a regular expression that its output must contain.
-    """
-
-    line: str
-    code: int = 0
-    shows: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """A state of a host.
-
-    Attributes:
-        name: for tests and hosts.
-        title: what it is, in words.
-        make: brings a fresh host into it.
-        claims: what Windows says then.
-        verdict: what an audit must say.
-        products: product id -> state that an audit must find, no more and no fewer.
-        unknown: probes an audit cannot be sure of.
-    """
-
-    name: str
-    title: str
-    make: Make
-    claims: tuple[Claim, ...]
-    verdict: str
-    products: Mapping[str, str] = field(default_factory=dict)
-    unknown: tuple[str, ...] = ()
-
-
-def install(host: WineHost, package: Package) -> None:
-    """Install a package silently."""
-    path = host.put(package.file.name, package.file.read_bytes())
-    host.expect(f"msiexec /i {path} /qn /norestart")
-
-
-def uninstall(host: WineHost, package: Package, *properties: str, codes: tuple[int, ...] = (0,)) -> None:
-    """Uninstall a package silently; `properties` are added to the command line."""
-    host.expect(" ".join(("msiexec /x", package.code, *properties, "/qn /norestart")), *codes)
-
-
-def registry(host: WineHost, text: str) -> None:
-    """Import a registry file; `text` is what stands below its header line."""
-    body = "Windows Registry Editor Version 5.00\n\n" + text.strip("\n") + "\n"
-    path = host.put("import.reg", body.replace("\n", "\r\n").encode("utf-16"))
-    host.expect(f"reg import {path}")
-
-
-def entry(key: str, **values: str) -> str:
-    """One key of a registry file with text values; backslashes and quotes are escaped here."""
-
-    def quoted(text: str) -> str:
-        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-    return f"[{key}]\n" + "".join(f"{quoted(name)}={quoted(value)}\n" for name, value in values.items()) + "\n"
-
-
-def make_folder(host: WineHost, path: str, *files: str) -> None:
-    """Make a folder with small files in it."""
-    host.expect(f'mkdir "{path}"')
-    for name in files:
-        host.expect(f'echo test fixture, not Kaspersky software> "{path}\\{name}"')
-
-
-def make_program(host: WineHost, fixtures: Fixtures, path: str) -> None:
-    """Lay the fixtures' harmless service program at a path whose folder is there."""
-    source = host.put("service.exe", fixtures.program.read_bytes())
-    host.expect(f'copy {source} "{path}"')
-
-
-# --- the states --------------------------------------------------------------------------------------------------
+from .state import (
+    LOADED_SID,
+    PROFILES,
+    SERVICES,
+    STOPPED,
+    UNINSTALL_32,
+    USER_PROBES,
+    VENDOR_86,
+    Claim,
+    entry,
+    lay,
+    make_folder,
+    make_program,
+    registry,
+)
+from .state import OTHER_SID as OTHER_SID
+from .state import RUNNING as RUNNING
+from .state import RUSSIAN_PUBLISHER as RUSSIAN_PUBLISHER
+from .state import UNINSTALL as UNINSTALL
+from .state import State as State
+from .state import install as install
+from .state import uninstall as uninstall
 
 
 def _clean(_host: WineHost, _fixtures: Fixtures) -> None:
@@ -200,6 +129,28 @@ def _user_entry(host: WineHost, _fixtures: Fixtures) -> None:
 def _other_profile(host: WineHost, _fixtures: Fixtures) -> None:
     make_folder(host, r"C:\users\anna", "NTUSER.DAT")
     registry(host, entry(rf"HKEY_LOCAL_MACHINE\{PROFILES}\{OTHER_SID}", ProfileImagePath=r"C:\users\anna"))
+
+
+def _profile(host: WineHost, keys: Mapping[str, Mapping[str, str]]) -> None:
+    """A second user who is not signed in, with a hive of these keys beside what every hive has."""
+    make_folder(host, r"C:\users\anna", "ntuser.ini")
+    ordinary = {
+        r"Software\Microsoft\Windows\CurrentVersion\Run": {"OneDrive": r"C:\users\anna\OneDrive.exe"},
+        r"Software\Microsoft\Windows\CurrentVersion\Uninstall\OneDriveSetup.exe": {
+            "Publisher": "Microsoft Corporation"
+        },
+        "Environment": {"TEMP": r"%USERPROFILE%\AppData\Local\Temp"},
+    }
+    lay(host, r"C:\users\anna\NTUSER.DAT", hive.build({**ordinary, **keys}))
+    registry(host, entry(rf"HKEY_LOCAL_MACHINE\{PROFILES}\{OTHER_SID}", ProfileImagePath=r"C:\users\anna"))
+
+
+def _signed_out(host: WineHost, _fixtures: Fixtures) -> None:
+    _profile(host, {})
+
+
+def _signed_out_vendor(host: WineHost, _fixtures: Fixtures) -> None:
+    _profile(host, {r"Software\KasperskyLab\AVP21.25": {"Имя": "Лаборатория"}})
 
 
 def _kes_and_profile(host: WineHost, fixtures: Fixtures) -> None:
@@ -353,14 +304,14 @@ STATES: tuple[State, ...] = (
     ),
     State(
         name="other-profile",
-        title="a second user, whose hive is not loaded",
+        title="a second user, whose hive is not loaded and whose file is none",
         make=_other_profile,
         claims=(
             Claim(line=rf'reg query "HKLM\{PROFILES}\{OTHER_SID}"', shows=r"C:\\users\\anna"),
             Claim(line=rf"reg query HKU\{OTHER_SID}", code=1),
         ),
         verdict="unknown",
-        unknown=("registry.users", "uninstall.users"),
+        unknown=USER_PROBES,
     ),
     State(
         name="kes-and-profile",
@@ -369,7 +320,26 @@ STATES: tuple[State, ...] = (
         claims=(Claim(line="sc query AVP.KES.21.16", shows=RUNNING), Claim(line=rf"reg query HKU\{OTHER_SID}", code=1)),
         verdict="present",
         products={"kes": "running"},
-        unknown=("registry.users", "uninstall.users"),
+        unknown=USER_PROBES,
     ),
+    State(
+        name="signed-out",
+        title="a second user, signed out; nothing in the file of the hive",
+        make=_signed_out,
+        claims=(
+            Claim(line=rf"reg query HKU\{OTHER_SID}", code=1),
+            Claim(line=r"dir C:\users\anna\NTUSER.DAT", shows=r"8,192\s+NTUSER\.DAT"),
+        ),
+        verdict="absent",
+    ),
+    State(
+        name="signed-out-vendor",
+        title="a second user, signed out; the vendor's key in the file of the hive",
+        make=_signed_out_vendor,
+        claims=(Claim(line=rf"reg query HKU\{OTHER_SID}", code=1),),
+        verdict="unknown",
+        unknown=USER_PROBES,
+    ),
+    *traces.STATES,
 )
 BY_NAME: Mapping[str, State] = {state.name: state for state in STATES}

@@ -19,7 +19,7 @@ from tests.lab.windows import recorded, snapshot, states
 from tests.lab.windows.fixtures import Fixtures
 from tests.lab.windows.lab import WindowsLab
 
-OBSERVED = ("clean", "both", "user-entry")
+OBSERVED = ("clean", "both", "signed-out")
 NO_LOGIN, NO_PORT = "wrong-password", "dead-port"
 
 
@@ -71,7 +71,11 @@ def test_states_are_judged_right(audits: Audits, state: states.State) -> None:
     assert row["platform"] == "windows", row
     assert row["verdict"] == state.verdict, row
     assert {product["id"]: product["state"] for product in row["products"]} == state.products, row
-    assert sorted(row["unknown_probes"]) == list(state.unknown), row
+    # No Wine has a Security Center or a Defender, so nobody could say what protects it.
+    assert sorted(row["unknown_probes"]) == sorted({*state.unknown, "protection"}), row
+    assert (
+        tuple(fact["topic"] for fact in row["facts"] if fact["topic"] not in ("session", "mention")) == state.facts
+    ), row
 
 
 def test_real_mode_says_the_same(audits: Audits) -> None:
@@ -98,7 +102,22 @@ def test_versions_and_cyrillic_survive(audits: Audits) -> None:
 
 def test_the_unloaded_profile_is_named(audits: Audits) -> None:
     reasons = " ".join(audits.row("check", "other-profile")["reasons"])
-    assert states.OTHER_SID in reasons or "anna" in reasons, reasons
+    assert states.OTHER_SID in reasons, reasons
+    assert r"C:\users\anna" in reasons, reasons
+
+
+def test_a_signed_out_profile_with_traces_says_which_text_and_what_to_do(audits: Audits) -> None:
+    reasons = " ".join(audits.row("check", "signed-out-vendor")["reasons"])
+    assert "holds the text KasperskyLab: let the user sign in" in reasons, reasons
+    assert states.OTHER_SID in reasons, reasons
+
+
+def test_hooks_and_context_are_told(audits: Audits) -> None:
+    (left,) = audits.row("check", "hooks")["products"]
+    told = "\n".join(left["evidence"])
+    assert all(word in told for word in ("klmouflt.K4W-21-25", "320400", "klim6")), told
+    facts = "\n".join(fact["text"] for fact in audits.row("check", "server")["facts"])
+    assert all(word in facts for word in ("domain controller", "MSSQL$PROD", "old.dll", "restart")), facts
 
 
 @pytest.mark.parametrize(("host", "word"), [(NO_LOGIN, "login"), (NO_PORT, "port")])
