@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PROBES
 from tests.e2e import playbooks
 
 from . import snapshot
@@ -34,7 +36,7 @@ def row_of(host: str, run: playbooks.Run) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stated(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[playbooks.Run]:
-    """All states at once, each on a host of its own, and one audit over all of them."""
+    """All states at once, each on a host of its own; one audit over all, as root and as an ordinary user."""
     hosts = {f"{name}-{root}": linux_lab.up(f"t{n}", root) for n, (name, root) in enumerate(CASES)}
     linux_lab.wait(*hosts.values())
     with ThreadPoolExecutor(4) as pool:
@@ -42,7 +44,9 @@ def stated(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for future in made:
             future.result()
     where = tmp_path_factory.mktemp("states")
-    inventory = linux_lab.inventory(where / "hosts", {name: host.vars() for name, host in hosts.items()})
+    lines = {name: host.vars() for name, host in hosts.items()}
+    lines |= {f"{name}-plain": host.vars(user="plain") for name, host in hosts.items()}
+    inventory = linux_lab.inventory(where / "hosts", lines)
     yield playbooks.run(where, inventory.read_text(), "--check", "--forks", "8")
     for host in hosts.values():
         host.down()
@@ -56,6 +60,46 @@ def test_state(name: str, root: str, stated: playbooks.Run) -> None:
     assert {p["id"]: p["state"] for p in row["products"]} == dict(expected.products), row
     assert set(row["unknown_probes"]) == set(expected.unknown), row
     assert row["platform"] == "linux"
+
+
+@pytest.mark.parametrize(("name", "root"), CASES)
+def test_an_ordinary_user_is_never_told_absent(name: str, root: str, stated: playbooks.Run) -> None:
+    """Without root less is seen: `unknown` then, or what is plain for all to see."""
+    as_root, row = row_of(f"{name}-{root}", stated), row_of(f"{name}-{root}-plain", stated)
+    assert row["verdict"] in (
+        "unknown",
+        as_root["verdict"],
+        *(["leftovers"] if as_root["verdict"] == "present" else []),
+    )
+    assert row["verdict"] != "absent", row
+    assert "processes" in row["unknown_probes"], row
+
+
+def test_share_of_unknown(stated: playbooks.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """How much an audit could not tell, over all states; the README has the figures."""
+    rows = stated.rows()
+    plain = [row for host, row in rows.items() if host.endswith("-plain")]
+    root = [row for host, row in rows.items() if not host.endswith("-plain")]
+    assert len(plain) == len(root) == len(CASES)
+    with capsys.disabled():
+        print()
+        for who, told in (("root", root), ("an ordinary user", plain)):
+            print(f"unknown as {who}: {share(told)}")
+    assert sum(len(row["unknown_probes"]) for row in root) == sum(
+        len(STATES[name].expected.unknown) for name, _ in CASES
+    )
+
+
+def share(rows: list[dict[str, Any]]) -> str:
+    """Hosts whose verdict is unknown, probes that could not tell, and which ones."""
+    hosts = sum(row["verdict"] == "unknown" for row in rows)
+    which = Counter(probe for row in rows for probe in row["unknown_probes"])
+    probes, asked = which.total(), len(rows) * len(PROBES["linux"])
+    names = ", ".join(f"{name} {count}" for name, count in which.most_common())
+    return (
+        f"{hosts} of {len(rows)} hosts ({100 * hosts / len(rows):.0f} %), "
+        f"{probes} of {asked} probes ({100 * probes / asked:.1f} %): {names or 'none'}"
+    )
 
 
 def test_container_is_noted(stated: playbooks.Run) -> None:
@@ -91,7 +135,7 @@ TRANSPORTS: dict[str, tuple[tuple[str, ...], dict[str, Any], tuple[str, str]]] =
     ),
     # A user of its own: ssh would else go through the connection that another name of the same host has open.
     "wrong password": ((), {"user": "fishuser", "password": "wrong"}, ("unreachable", "login")),
-    "nobody there": ((), {"ansible_host": DEAD}, ("unreachable", "connection")),
+    "nobody there": ((), {"ansible_host": DEAD}, ("unreachable", "the jump host (`ProxyJump`, `ProxyCommand`)")),
     "no such name": ((), {"ansible_host": "nosuch.invalid", "proxy": False}, ("unreachable", "name")),
     "refused port": ((), {"ansible_port": "2"}, ("unreachable", "")),
     "like cmd.exe": (("like-cmd",), {"user": "root"}, ("unknown", "ansible_shell_type")),
