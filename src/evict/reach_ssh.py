@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shlex
+import threading
 import time
 import typing as t
 from collections.abc import Iterator
