@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import typing as t
 from collections.abc import Mapping
 from pathlib import Path
@@ -191,12 +192,14 @@ class Catalog:
         digest: SHA-256 over the canonical JSON of all data.
         scanners: name of a program -> whose malware scanner it is.
         not_scanners: name of a program that watches files for another reason -> which.
+        patterns: the named pieces of patterns.yml, compiled to be found whatever the case.
     """
 
     entries: tuple[Entry, ...]
     digest: str
     scanners: Mapping[str, str] = dataclasses.field(default_factory=dict)
     not_scanners: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    patterns: Mapping[str, re.Pattern[str]] = dataclasses.field(default_factory=dict)
 
     def for_platform(self, platform: str) -> tuple[Entry, ...]:
         """The entries of a platform, generic ones last; none for a platform nobody here knows."""
@@ -280,8 +283,9 @@ def load(directory: Path = DIRECTORY) -> Catalog:
     if mistakes:
         raise CatalogError(mistakes)
     entries = sorted((_entry(item) for item in data.values()), key=lambda entry: (entry.platform, entry.id))
+    compiled = {name: re.compile(regex, re.IGNORECASE) for name, regex in patterns.items()}
     whole = [*sorted(data.values(), key=lambda item: (item["platform"], item["id"])), programs]
-    return Catalog(entries=tuple(entries), digest=canonical.digest(whole), **programs)
+    return Catalog(entries=tuple(entries), digest=canonical.digest(whole), patterns=compiled, **programs)
 
 
 def _patterns(directory: Path) -> tuple[dict[str, str], list[Mistake]]:

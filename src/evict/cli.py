@@ -13,7 +13,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import Evide
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import collection_version
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
-from . import audit, check, compare, report
+from . import audit, check, compare, identify, report
 from .errors import UsageError
 
 
@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "audit": (audit.main, "look for Kaspersky on the hosts of an inventory, change nothing"),
     "reach": (_reach, "why hosts would be unreachable or unknown, before an audit"),
     "compare": (compare.main, "hosts that exports of other systems know and the inventory lacks"),
+    "identify": (identify.main, "the same judgement over an existing list of software, without touching a host"),
     "report": (report.main, "rows of a run from its evidence, also of one that was killed"),
     "check-evidence": (check.main, "is the evidence of a run whole and unchanged?"),
 }
