@@ -31,7 +31,7 @@ BY_HAND: dict[str, tuple[str, dict[str, str]]] = {
     "hand-hostile-texts": ("leftovers", {"kaspersky": "leftover"}),
     "hand-kes-with-drivers": ("present", {"kes": "running"}),
     "hand-no-administrator": ("unknown", {}),
-    "hand-orphan-driver": ("leftovers", {"kaspersky": "leftover"}),
+    "hand-orphan-driver": ("leftovers", {"k4w": "leftover", "kaspersky": "leftover"}),
     "hand-protected-process": ("present", {"kes": "installed"}),
     "hand-user-vendor-key-with-acl": ("leftovers", {"kaspersky": "leftover"}),
 }
@@ -55,12 +55,14 @@ def keys_of_the_page() -> dict[str, set[str]]:
         if not probes.startswith("`"):
             continue
         # Values stand in brackets, remarks after a semicolon.
-        plain = re.sub(r"\([^)]*\)", "", keys).split(";")[0]
+        plain = keys.split("; ")[0]
+        while plain != (plain := re.sub(r"\([^()]*\)", "", plain)):
+            pass
         words = {word for piece in re.findall(r"`([a-z_ ]+)`", plain) for word in piece.split()}
         if plain.startswith("the same"):
             words |= before
         before = words
-        found |= dict.fromkeys(re.findall(r"`([a-z.]+)`", probes), words)
+        found |= dict.fromkeys(re.findall(r"`([a-z._]+)`", probes), words)
     return found
 
 
@@ -70,6 +72,9 @@ def test_the_page_is_read_right() -> None:
     assert page["processes"] == {"pid", "name", "path"}
     assert page["uninstall.users"] == page["uninstall.machine"] | {"sid"}
     assert page["registry.users"] == {"root", "view", "sid", "key"}
+    assert page["protection"] == {"kind", "name", "state", "detail"}
+    assert page["class_filters"] == {"class", "class_name", "filter", "position"}
+    assert set(observation.PROBES["windows"]) <= set(page)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
