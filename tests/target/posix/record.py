@@ -42,7 +42,10 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
     "clean": (BASE, {}),
     "kesl-and-agent": (BASE + database() + KESL, {}),
     "kesl-as-ordinary-user": (
-        BASE + database() + KESL + "chmod 711 /opt/kaspersky /var/opt/kaspersky/kesl\n",
+        BASE
+        + database()
+        + KESL
+        + "chmod 711 /opt/kaspersky /var/opt/kaspersky/kesl; sleep 60 </dev/null >/dev/null 2>&1 &\n",
         {"user": True},
     ),
     "leftovers": (
@@ -79,7 +82,7 @@ def main() -> None:
     for name, (made, options) in CASES.items():
         with tempfile.TemporaryDirectory() as folder:
             made = f"LINE_FILES={shlex.quote(' '.join(literals['line_files']))}\n{made}"
-            raw = raw_look(Path(folder), made, alone=True, **{**literals, **options})  # type: ignore[arg-type]  # one mapping for both kinds
+            raw = raw_look(Path(folder), made, **{**literals, **options})  # type: ignore[arg-type]  # one mapping for both kinds
         text = anonymous(raw)
         if name == "clean":
             text = b"Authorized use only.\r\nLast login: never\n" + text + b"logout\n"

@@ -126,7 +126,7 @@ def look(
     *,
     shell: tuple[str, ...] = ("/bin/sh",),
     user: bool = False,
-    alone: bool = False,
+    alone: bool = True,
     **values: str | list[str],
 ) -> dict[str, Answer]:
     """Run the observer in a root that `prepare` (a shell script, run in it with -e) has made what the test needs."""
@@ -140,7 +140,7 @@ def raw_look(
     *,
     shell: tuple[str, ...] = ("/bin/sh",),
     user: bool = False,
-    alone: bool = False,
+    alone: bool = True,
     **values: str | list[str],
 ) -> bytes:
     """As `look`, but what it printed; `user`: as somebody without privileges; `alone`: without other processes."""

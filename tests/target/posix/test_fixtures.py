@@ -65,7 +65,7 @@ def test_a_cut_answer_tells_nothing_for_sure() -> None:
     seen = parse_posix(raw, nonce)
     assert seen is not None
     assert {p.status for p in seen.probes.values()} == {"unknown"}
-    assert seen.probes["packages.dpkg"].records, "what came is kept"
+    assert any(p.records for p in seen.probes.values()), "what came is kept"
 
 
 def test_names_cannot_forge_a_frame() -> None:
