@@ -100,7 +100,7 @@ def type_in(chrome: Browser, words: str) -> None:
     field = chrome.driver.find_element("id", "f-q")
     field.clear()
     field.send_keys(words)
-    WebDriverWait(chrome.driver, 10).until(
+    WebDriverWait(chrome.driver, 60).until(
         lambda driver: driver.execute_script("return new URLSearchParams(location.hash.slice(1)).get('q')") == words
     )
 
