@@ -239,7 +239,8 @@ def _probe_from(value: object) -> Probe:
         records = [records]  # PowerShell unrolls one-element lists
     if records is None:
         records = []
-    if status not in _STATUSES or not isinstance(records, list) or not all(isinstance(r, Mapping) for r in records):
+    known = isinstance(status, str) and status in _STATUSES
+    if not known or not isinstance(records, list) or not all(isinstance(r, Mapping) for r in records):
         return Probe("unknown", "its answer is damaged; run the audit again")
     if len(records) > MAX_RECORDS:
         status, reason = "unknown", f"more than {MAX_RECORDS} records; not all could be read"

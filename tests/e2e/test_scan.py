@@ -14,6 +14,7 @@ from ansible.release import __version__ as ansible_version
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
 from tests.e2e import playbooks
+from tests.unit import test_fuzz as fuzz
 from tests.unit import test_observation as answers
 
 LOCAL = "this ansible_connection=local\n"
@@ -154,7 +155,7 @@ def test_200_hostile_answers(tmp_path: Path) -> None:
     hosts = []
     for number in range(200):
         blob = tmp_path / f"blob{number}"
-        blob.write_bytes(answers.mutate(text, dice))
+        blob.write_bytes(fuzz.mutate(text, dice))
         fake = playbooks.stand_in(
             tmp_path / f"sh{number}",
             f"blob = open({str(blob)!r}, 'rb').read()\n"

@@ -182,8 +182,8 @@ def host_sends(asked: dict[str, list[str]], platform: str, probe: str, found: di
             return (first or found["dir"]) == found["dir"]  # the closest one, as the script takes it
         return (found.get("pattern") or found["path"]) in asked["paths"]
     if probe.startswith("uninstall"):
-        fields = get("name", "publisher", "location", "uninstall", "key")
-        return any_of("uninstall", *fields) or found.get("key", "").upper() in asked["product_codes"]
+        shown = get("name", "publisher", "location", "uninstall", "key")
+        return any_of("uninstall", *shown) or found.get("key", "").upper() in asked["product_codes"]
     if probe in ("services", "drivers"):
         return any_of(probe, *get("name", "image", "path"))
     if probe == "processes":
