@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import secrets
 import shlex
 import threading
@@ -111,14 +112,15 @@ def _session(
         options.key_types = tuple(dict.fromkeys([k for k in kinds if k in options.key_types] + list(options.key_types)))
     try:
         client.start_client(timeout=timeout)
+        key = client.get_remote_server_key()  # no session yet when the time was up
     except (paramiko.SSHException, OSError, EOFError) as exc:
         said = str(exc) or type(exc).__name__
-        if "banner" in said.lower() or isinstance(exc, EOFError):
+        if re.search("banner|no existing session", said, re.IGNORECASE) or isinstance(exc, EOFError):
             said = f"{who}something answers that is not ssh, or does not answer in {timeout:g} s ({said})"
             raise Stop("port", trouble.connection(f"timeout: {said}"), "is it the port of ssh?", said) from exc
         remedy = "the host and this check share no algorithm: renew the host's OpenSSH"
         raise Stop("host key", trouble.connection(f"no matching algorithm: {said}"), remedy, who + said) from exc
-    _judge(client.get_remote_server_key(), known, odd, route, way, who)
+    _judge(key, known, odd, route, way, who)
     return client
 
 

@@ -40,7 +40,7 @@ def reach(where: Path, inventory: str, *args: str, code: int, **more: str) -> di
     (where / "hosts").write_text(inventory)
     home = {"HOME": str(where), "SSH_AUTH_SOCK": "", **more}
     done = subprocess.run(
-        [sys.executable, "-m", "evict", "reach", "-i", "hosts", "--format", "json", *args],
+        [sys.executable, "-m", "evict", "reach", "-i", "hosts", "--format", "json", "--timeout", "30", *args],
         cwd=where,
         env=playbooks.environment(**home),
         stdin=subprocess.DEVNULL,
@@ -161,7 +161,7 @@ def test_ssh_hosts(server: Server, like_cmd: Server, mute: int, tmp_path: Path) 
         + server.line("undefined", ansible_user="{{ no_such_variable }}")
     )
     before = {path: path.stat().st_mtime_ns for path in server.where.iterdir() if path.name != "log"}
-    found = reach(tmp_path, text, "--timeout", "3", code=2)
+    found = reach(tmp_path, text, "--timeout", "20", code=2)
     said = {name: failed(host)[:2] for name, host in found.items() if host["verdict"] in ("unreachable", "unknown")}
     assert said == {
         "stranger": ("unreachable", "login"),
