@@ -4,12 +4,13 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup audit test lint docs lab-up lab-audit lab-down dist clean
+.PHONY: help setup audit test lint docs lab-up lab-audit lab-down bench-audit dist clean
 
 INVENTORY ?= inventories/local
 BECOME ?=
 LAB ?=
 ARGS ?=
+HOSTS ?= 50
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +42,10 @@ lab-audit: setup ## audit the Linux lab
 
 lab-down: ## stop the Linux lab and remove what it made
 	@tests/lab/linux/demo down
+
+bench-audit: ## what an audit costs against other ways to ask HOSTS=50 hosts, in the Linux lab (root; ARGS=...)
+	@tools/venv dev
+	@.venv/bin/python -m benchmarks.bench_audit $(HOSTS) $(ARGS)
 
 dist: ## build the wheel, the sdist and the Galaxy tarball into dist/
 	@tools/venv dev

@@ -17,9 +17,9 @@ HOSTS = (  # name, root, state, user
 )
 
 
-def main(inventory: Path) -> None:
-    """Make it all anew; a demo that is up already is replaced."""
-    lab = Lab("demo")
+def main(inventory: Path, name: str = "demo") -> None:
+    """Make it all anew in the lab of that name; one that is up already is replaced."""
+    lab = Lab(name)
     lab.stop()
     print("building root file systems (about a minute the first time) and booting four hosts", flush=True)
     lab.start(*{root for _, root, _, _ in HOSTS})
