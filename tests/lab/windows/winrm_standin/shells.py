@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import selectors
 import signal
 import threading
@@ -41,7 +42,8 @@ class Command:
         self._buffers = {name: bytearray() for name in STREAMS}
         self._exit_code: int | None = None
         self._changed = threading.Condition()
-        self._sending = threading.Lock()
+        self._input: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._feed, name=f"input-{self.id}", daemon=True).start()
         threading.Thread(target=self._watch, name=f"command-{self.id}", daemon=True).start()
 
     def receive(self, timeout: float) -> Output | None:
@@ -56,15 +58,13 @@ class Command:
             return Output(streams=streams, exit_code=None if any(self._buffers.values()) else self._exit_code)
 
     def send(self, data: bytes, *, end: bool) -> None:
-        """Write to the command's stdin and close it at the end; a command that no longer reads is no error."""
-        stdin = self._running.process.stdin
-        if stdin is None:
-            return
-        with self._sending, contextlib.suppress(BrokenPipeError, ValueError):
-            stdin.write(data)
-            stdin.flush()
-            if end:
-                stdin.close()
+        """Give the command input, and end it; a command that no longer reads is no error.
+
+        As on Windows the input waits here until the command takes it, so that nobody waits for a slow command.
+        """
+        self._input.put(data)
+        if end:
+            self._input.put(None)
 
     def kill(self) -> None:
         """End the command and its children, unless it has ended."""
@@ -72,6 +72,18 @@ class Command:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+    def _feed(self) -> None:
+        stdin = self._running.process.stdin
+        if stdin is None:
+            return
+        # ValueError: it was closed under us, since the command has ended.
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            while (data := self._input.get()) is not None:
+                stdin.write(data)
+                stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            stdin.close()
 
     def _watch(self) -> None:
         process = self._running.process
