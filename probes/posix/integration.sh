@@ -43,7 +43,9 @@ probe_trust() {
   for file in "$@"; do
     case $plain in *"$nl$file$nl"*) continue ;; esac
     needs base64 || return 0
-    found=$(base64 <"$file" | tr -d '\r\n' | grep -o -F -e "$EVICT_TRUST")
+    coded=$(base64 <"$file" | tr -d '\r\n')
+    case $coded in MI[I-L]*) ;; *) continue ;; esac # a sequence of more than 255 bytes, as every certificate is
+    found=$(printf '%s\n' "$coded" | grep -o -F -e "$EVICT_TRUST")
     [ -z "$found" ] || record path "$file" match "${found%%"$nl"*}"
   done
 }

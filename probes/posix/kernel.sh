@@ -54,7 +54,7 @@ probe_modules() {
   done
   [ ! -d "$place/kernel" ] || [ -e "$place/modules.dep" ] || unknown "$place/modules.dep is missing"
   [ $# -gt 0 ] || return 0
-  rows=$(grep -H -E "^([^:]*/)?($any)\.ko[.a-z0-9]*:|^[[:blank:]]*($any)([[:blank:]]|\$)" -- "$@" 2>&1)
+  rows=$(grep -H -E "^([^:]*/)?($any)\.ko[.a-z0-9]*:|^[[:blank:]]*($any)([[:space:]]|\$)" -- "$@" 2>&1)
   [ $? -lt 2 ] || unknown "$(printf %.300s "$rows")"
   for row in $rows; do
     for file in "$@"; do

@@ -112,12 +112,14 @@ def _field(text: str) -> tuple[str, str]:
     return key, bytes.fromhex(value).decode("utf-8", "surrogateescape")
 
 
-def script(**values: str | list[str]) -> bytes:
-    """What a host gets on standard input."""
+def script(text: str | None = None, **values: str | list[str]) -> bytes:
+    """What a host gets on standard input; `text`: another script than the one for Linux."""
     given: dict[str, str | list[str]] = {**dict.fromkeys(KEYS, ""), "NONCE": NONCE, "TIMEOUT": "20"}
     given |= {k.upper(): v for k, v in values.items()}
     texts = {k: v if isinstance(v, str) else "\n".join(v) for k, v in given.items()}
-    return ("".join(f"EVICT_{k}={shlex.quote(v)}\n" for k, v in texts.items()) + knowledge.OBSERVE_SH).encode()
+    return (
+        "".join(f"EVICT_{k}={shlex.quote(v)}\n" for k, v in texts.items()) + (text or knowledge.OBSERVE_SH)
+    ).encode()
 
 
 def look(
@@ -127,10 +129,11 @@ def look(
     shell: tuple[str, ...] = ("/bin/sh",),
     user: bool = False,
     alone: bool = True,
+    text: str | None = None,
     **values: str | list[str],
 ) -> dict[str, Answer]:
     """Run the observer in a root that `prepare` (a shell script, run in it with -e) has made what the test needs."""
-    raw = raw_look(folder, prepare, shell=shell, user=user, alone=alone, **values)
+    raw = raw_look(folder, prepare, shell=shell, user=user, alone=alone, text=text, **values)
     return decode(raw, NONCE)
 
 
@@ -141,6 +144,7 @@ def raw_look(
     shell: tuple[str, ...] = ("/bin/sh",),
     user: bool = False,
     alone: bool = True,
+    text: str | None = None,
     **values: str | list[str],
 ) -> bytes:
     """As `look`, but what it printed; `user`: as somebody without privileges; `alone`: without other processes."""
@@ -157,7 +161,7 @@ def raw_look(
     stage.mkdir(exist_ok=True)
     done = subprocess.run(
         [*way, *pids, "sh", "-c", STAGE, stage, "yes" if alone else "", prepare or ":", *drop, *shell],
-        input=script(**values),
+        input=script(text, **values),
         capture_output=True,
         timeout=60,
         check=False,
