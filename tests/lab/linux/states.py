@@ -217,7 +217,7 @@ STATES: Mapping[str, State] = {
         expected=leftovers("kesl", "klnagent64"),
     ),
     "foreign_architecture": State(
-        why="the 32-bit agent on a 64-bit host; no catalog entry has it yet, the vendor's net does",
+        why="the 32-bit agent on a 64-bit host; the data folders of both agents are the same",
         roots=DEB,
         install=("klnagent",),
         script=f"dpkg --add-architecture i386; {INSTALL}",
@@ -225,7 +225,7 @@ STATES: Mapping[str, State] = {
             "dpkg -l klnagent:i386 | grep ^ii",
             "readlink /proc/*/exe | grep -x /opt/kaspersky/klnagent/sbin/klnagent",
         ),
-        expected=present({"kaspersky": "running", "klnagent64": "leftover"}),
+        expected=present({"klnagent": "running", "klnagent64": "leftover"}),
     ),
     "unknown_product": State(
         why="a product of the vendor's that no entry knows",

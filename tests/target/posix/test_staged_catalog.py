@@ -74,7 +74,7 @@ CASES = {
     "what brings it back": Case(
         "mkdir -p /etc/cron.d /usr/local/sbin; echo '*/5 * * * * root /usr/local/sbin/ensure' >/etc/cron.d/av\n"
         "printf '#!/bin/sh\nrpm -q klnagent64 || rpm -i /srv/klnagent64.rpm\n' >/usr/local/sbin/ensure\n"
-        "printf '[Service]\nExecStart=/usr/local/bin/kaspersky-agent-check\n' >/etc/systemd/system/agent-check.service\n"
+        "printf '[Service]\nExecStart=/usr/local/bin/kaspersky-agent-check\n' >/etc/systemd/system/check.service\n"
         "mkdir -p /srv; : >/srv/klnagent64-15.1.0-11795.x86_64.rpm\n",
         "absent",
         {},
