@@ -17,7 +17,7 @@ class Trouble:
     Attributes:
         verdict: `unreachable` when no session came about, `unknown` when it was reached and could not be inspected.
         cause: stable word: name, port, tls, host key, login, jump, connection, container, shell, privilege, transport,
-            module, timeout.
+            module, timeout; over WinRM also kerberos, answer, quota.
         text: the cause with its detail and the remedy.
     """
 
