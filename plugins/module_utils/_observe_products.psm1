@@ -127,7 +127,16 @@ $script:ReadKey = {
     $present = @($Key.GetValueNames())
     foreach ($name in $Context.values) {
         # The catalog's spelling goes into the record, whatever the case in this registry.
-        if ($present -contains $name) {
+        if ($name.StartsWith('?')) {
+            # A secret: whether there is one may be known, what it is may not.
+            $name = $name.Substring(1)
+            if ($present -contains $name) {
+                $secret = Get-ObserveValue -Key $Key -Name $name
+                $record["value.$name"] = if ($null -eq $secret -or @($secret).Count -eq 0 -or "$secret" -eq '') { 'empty' } else { 'set' }
+                $secret = $null
+            }
+        }
+        elseif ($present -contains $name) {
             $record["value.$name"] = Get-ObserveValue -Key $Key -Name $name
         }
     }

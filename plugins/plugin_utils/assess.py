@@ -208,7 +208,7 @@ def _find(observation: Observation, entries: Sequence[Entry]) -> tuple[dict[str,
                         continue
                     if (finding := findings.judge(signal, probe, record)) is None:
                         continue
-                    if signal.topic and finding.weight is not Weight.HINT:
+                    if signal.topic and finding.weight is not Weight.HINT and findings.telling(finding):
                         facts[Fact(signal.topic, finding.text)] = None
                     if finding.weight is Weight.MENTION:
                         continue

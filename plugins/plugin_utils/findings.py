@@ -84,6 +84,13 @@ def capable(signal: Signal) -> bool:
     return proves and signal.kind in PRODUCT_KINDS
 
 
+def telling(finding: Finding) -> bool:
+    """Does it say something under its topic? A registry key that is asked for values does when one of them is filled."""
+    if not getattr(finding.signal, "values", ()):
+        return True
+    return any(v not in ("", "empty") for k, v in finding.record.items() if k.startswith("value."))
+
+
 def placed(finding: Finding) -> bool:
     """Does it say that something of the product lies or runs in a place that is the product's own?"""
     return finding.signal.kind in _PLACED
