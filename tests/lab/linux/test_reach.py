@@ -6,12 +6,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import typing as t
 from pathlib import Path
 
 from . import snapshot
 from .lab import PASSWORD, Host, Lab
 
-CASES = {
+CASES: dict[str, tuple[str, dict[str, t.Any], str, str, str]] = {
     # name: host, variables, verdict, failed step, words of its remedy
     "root": ("deb12", {"user": "root"}, "reachable", "", ""),
     "no-python": ("nopy", {"user": "root"}, "reachable", "", ""),
@@ -60,7 +61,7 @@ def test_hosts_of_the_lab(linux_lab: Lab, shared_hosts: dict[str, Host], tmp_pat
     hosts["odd"] = linux_lab.up("rodd", "deb12", "banner", "requiretty", "noexec-tmp")
     hosts["cmd"] = linux_lab.up("rcmd", "deb12", "like-cmd")
     linux_lab.wait(hosts["odd"], hosts["cmd"])
-    given = {name: hosts[case[0]].vars(**case[1]) for name, case in CASES.items()}  # type: ignore[arg-type]
+    given = {name: hosts[case[0]].vars(**case[1]) for name, case in CASES.items()}
     inventory = linux_lab.inventory(tmp_path / "hosts", {name.replace(" ", "-"): v for name, v in given.items()})
     before = {name: hosts[name].snapshot() for name in ("deb12", "rpm9")}
     done = subprocess.run(
