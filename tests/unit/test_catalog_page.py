@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog as catalogs
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, NeverTouch, Residue
 from tests import tree
 from tools import catalog_page
 
@@ -43,7 +43,8 @@ def test_every_fact_of_every_entry_stands_on_its_page(catalog: Catalog) -> None:
         for signal in entry.signals:
             assert catalog_page.looked_for(signal) in own, (entry.id, signal.id)
             assert f"| {signal.confidence} |" in own
-        for target in (*entry.residue, *entry.never_touch):
+        targets: list[Residue | NeverTouch] = [*entry.residue, *entry.never_touch]
+        for target in targets:
             shown = catalog_page.plain(target.target) if target.kind == "name" else catalog_page.code(target.target)
             assert shown in own, (entry.id, target.target)
         assert all(f"* {key}: " in own for key in entry.sources)

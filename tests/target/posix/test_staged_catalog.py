@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,8 @@ CASES = {
 def judged(folder: Path, make: str) -> Assessment:
     """What is said of a root that the script has made; nothing that runs on this machine is seen."""
     catalog = knowledge.catalog()
-    raw = raw_look(folder, make, alone=True, timeout="60", **catalog.literals("linux"))
+    asked: dict[str, t.Any] = {**catalog.literals("linux"), "timeout": "60"}
+    raw = raw_look(folder, make, alone=True, **asked)
     observation = parse_posix(raw, NONCE)
     assert observation is not None
     return assess(observation, catalog)
