@@ -66,8 +66,9 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveHive
     internal sealed class Automaton
     {
         private readonly ushort[] classOf = new ushort[65536];
-        private readonly int[] next;
+        private readonly int[] rows;
         private readonly int[][] ends;
+        private readonly int firstHit;
         private readonly int classes = 1;
 
         internal Automaton(string[] texts)
@@ -86,7 +87,7 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveHive
             int most = 1;
             foreach (string text in texts)
                 most += text.Length;
-            next = new int[most * classes];
+            int[] next = new int[most * classes];
             int[] fallback = new int[most];
             List<int>[] found = new List<int>[most];
             int states = 1;
@@ -135,18 +136,38 @@ namespace ansible_collections.evict.kaspersky.plugins.module_utils._ObserveHive
                     }
                 }
             }
-            ends = new int[states][];
+            // States that end a text get the highest numbers, and each number is the place of the state's row: one
+            // comparison then tells a hit, one addition finds the next state.
+            int[] row = new int[states];
+            int plain = 0;
             for (int state = 0; state < states; state++)
-                ends[state] = found[state] == null ? null : found[state].ToArray();
+            {
+                if (found[state] == null)
+                    row[state] = classes * plain++;
+            }
+            firstHit = classes * plain;
+            ends = new int[states - plain][];
+            for (int state = 0; state < states; state++)
+            {
+                if (found[state] == null)
+                    continue;
+                ends[plain - firstHit / classes] = found[state].ToArray();
+                row[state] = classes * plain++;
+            }
+            rows = new int[states * classes];
+            for (int state = 0; state < states; state++)
+            {
+                for (int which = 0; which < classes; which++)
+                    rows[row[state] + which] = row[next[state * classes + which]];
+            }
         }
 
         internal int Step(int state, int unit, bool[] hits)
         {
-            state = next[state * classes + classOf[unit]];
-            int[] here = ends[state];
-            if (here != null)
+            state = rows[state + classOf[unit]];
+            if (state >= firstHit)
             {
-                foreach (int number in here)
+                foreach (int number in ends[(state - firstHit) / classes])
                     hits[number] = true;
             }
             return state;

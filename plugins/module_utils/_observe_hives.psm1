@@ -66,10 +66,10 @@ Function Get-ObserveProfile {
             param ($Probe, $Key, $Label, $Context)
 
             foreach ($sid in @(Get-ObserveSubKeyName -Probe $Probe -Key $Key -Label $Label)) {
-                if ($sid -notmatch '^S-1-(5-21|12-1)-' -or $Context.loaded -contains $sid) {
+                if ($sid -notmatch '^S-1-(5-21|12-1)-') {
                     continue
                 }
-                $one = @{ sid = $sid; path = ''; trouble = '' }
+                $one = @{ sid = $sid; path = ''; trouble = ''; loaded = $Context.loaded -contains $sid }
                 try {
                     $entry = $Key.OpenSubKey($sid)
                     if ($null -ne $entry) {
@@ -87,7 +87,13 @@ Function Get-ObserveProfile {
     finally {
         $base.Dispose()
     }
-    $found.ToArray()
+    # A second entry of a profile ("<SID>.bak") may share the folder of one that is loaded: the same hive.
+    $open = @($found | Where-Object { $_.loaded -and $_.path } | ForEach-Object { $_.path })
+    foreach ($one in $found) {
+        if (-not $one.loaded -and $open -notcontains $one.path) {
+            $one
+        }
+    }
 }
 
 Function Get-ObserveHiveWord {
@@ -234,6 +240,39 @@ Function Read-ObserveHiveFile {
     $answer
 }
 
+Function Read-ObserveUnloadedHive {
+    <#
+    .SYNOPSIS
+    Read the files of all hives that are not loaded and were not read yet, as long as the probe has time. Called once before
+    the first probe that needs them, with a time of its own, so that a host with many profiles is no less sure.
+    #>
+    param (
+        [hashtable]$Probe,
+        [AllowNull()][AllowEmptyCollection()][object[]]$UserProfile
+    )
+
+    if ($null -eq $UserProfile) {
+        $users = Open-ObserveBaseKey -Hive Users -View 64
+        try {
+            $loaded = @(Get-ObserveHive -Users $users)
+        }
+        finally {
+            $users.Dispose()
+        }
+        $UserProfile = @(Get-ObserveProfile -Probe $Probe -Loaded $loaded)
+    }
+    if (-not $UserProfile -or $script:Words.Count -eq 0) {
+        return
+    }
+    $folder = Get-ObserveFolder
+    foreach ($one in $UserProfile) {
+        $left = $Probe.timeout * 1000 - $Probe.watch.ElapsedMilliseconds
+        if (-not $one.trouble -and -not $script:Answers.ContainsKey($one.path) -and $left -gt 0) {
+            $script:Answers[$one.path] = Read-ObserveHiveFile -Path $one.path -Folder $folder -Milliseconds $left
+        }
+    }
+}
+
 Function Add-ObserveUnloadedHive {
     <#
     .SYNOPSIS
@@ -264,23 +303,18 @@ Function Add-ObserveUnloadedHive {
     if ($script:Words.Count -ne $before) {
         $script:Answers = @{}
     }
-    $folder = Get-ObserveFolder
+    Read-ObserveUnloadedHive -Probe $Probe -UserProfile $profiles
     foreach ($one in $profiles) {
-        $label = 'user hive not loaded: {0} ({1})' -f $one.sid, $one.path
         if ($one.trouble) {
             Add-ObserveProblem -Probe $Probe -Problem ('user hive not loaded: {0} ({1})' -f $one.sid, $one.trouble)
             continue
         }
-        if (-not $script:Answers.ContainsKey($one.path)) {
-            $left = $Probe.timeout * 1000 - $Probe.watch.ElapsedMilliseconds
-            if ($left -lt 1) {
-                # Named one by one, and asked again by the next probe, which has time of its own.
-                Add-ObserveProblem -Probe $Probe -Problem "${label}: no time left to read its file"
-                continue
-            }
-            $script:Answers[$one.path] = Read-ObserveHiveFile -Path $one.path -Folder $folder -Milliseconds $left
-        }
+        $label = 'user hive not loaded: {0} ({1})' -f $one.sid, $one.path
         $answer = $script:Answers[$one.path]
+        if ($null -eq $answer) {
+            Add-ObserveProblem -Probe $Probe -Problem "${label}: no time left to read its file"
+            continue
+        }
         if ($answer.trouble) {
             Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $label, $answer.trouble)
             continue
@@ -314,4 +348,5 @@ Export-ModuleMember -Function @(
     'Get-ObserveHiveFile'
     'Get-ObserveHiveWord'
     'Get-ObserveProfile'
+    'Read-ObserveUnloadedHive'
 )

@@ -137,7 +137,8 @@ $script:ReadCertificate = {
         Add-ObserveCertificate -Probe $Probe -Certificate $certificate -Context $Context
     }
     finally {
-        $certificate.Dispose()
+        # Not Dispose: .NET before 4.6 has none here.
+        $certificate.Reset()
     }
 }
 

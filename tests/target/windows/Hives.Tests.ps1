@@ -223,4 +223,24 @@ Describe 'hives that are not loaded' {
         (Invoke-Hive -Registry $registry -Literal @('kaspersky') -Loaded @($sid)).status | Should -Be 'absent'
         $global:HiveReads | Should -BeNullOrEmpty
     }
+
+    It 'knows a second entry of a loaded profile by its folder' {
+        $registry = @{ "$profiles\$sid" = @{ ProfileImagePath = "C:\Users\$case" }; "$profiles\$sid.bak" = @{ ProfileImagePath = "C:\Users\$case" } }
+        (Invoke-Hive -Registry $registry -Literal @('kaspersky') -Loaded @($sid)).status | Should -Be 'absent'
+        $global:HiveReads | Should -BeNullOrEmpty
+    }
+
+    It 'reads the files before the first probe asks, and names those for which there was no time' {
+        Add-ObserveHiveWord -Literal @('kaspersky')
+        $registry = @{ "$profiles\$sid" = @{ ProfileImagePath = "C:\Users\$case" } }
+        Initialize-FakeRegistry -Machine64 $registry
+        $null = Invoke-ObserveProbe -Timeout 60 -Script { param ($probe) Read-ObserveUnloadedHive -Probe $probe }
+        $global:HiveReads.Count | Should -Be 3
+        (Invoke-Hive -Registry $registry -Literal @('kaspersky')).status | Should -Be 'absent'
+        $global:HiveReads.Count | Should -Be 3
+        $late = @{ "$profiles\$sid" = @{ ProfileImagePath = "C:\Users\late-$case" } }
+        Initialize-FakeRegistry -Machine64 $late
+        $answer = Invoke-ObserveProbe -Timeout 0 -Script { param ($probe) Add-ObserveUnloadedHive -Probe $probe -Loaded @() -Literal @('kaspersky') }
+        $answer.status | Should -Be 'unknown'
+    }
 }
