@@ -118,10 +118,16 @@ class ActionModule(ActionBase):
     ) -> tuple[Observation | None, Trouble | None, str]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
             return self._observe_windows(settings, catalog, task_vars)
+        seen, problem, way = self._observe_posix(settings, knowledge.OBSERVE_LINUX, task_vars)
+        if seen is not None and seen.platform == "macos":
+            return self._observe_posix(settings, knowledge.OBSERVE_MAC, task_vars)
+        return seen, problem, way
+
+    def _observe_posix(
+        self, settings: Policy, script: str, task_vars: dict[str, t.Any]
+    ) -> tuple[Observation | None, Trouble | None, str]:
         values = {"TIMEOUT": str(settings.probe_timeout)}
-        answer = transport.run_script(
-            self, script=knowledge.OBSERVE_LINUX, values=values, prefix="EVICT_", task_vars=task_vars
-        )
+        answer = transport.run_script(self, script=script, values=values, prefix="EVICT_", task_vars=task_vars)
         if answer.trouble is not None:
             return None, answer.trouble, answer.way
         seen = observation.parse_posix(answer.text, answer.nonce)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .catalog import Catalog, CatalogError, load
 from .catalog_form import Mistake
-from .script import OBSERVE, assignments, compose
+from .script import OBSERVE, OBSERVE_MACOS, assignments, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 
@@ -30,6 +30,7 @@ class _Loaded:
 
 _LOADED: t.Final = _Loaded()
 OBSERVE_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE)
+OBSERVE_MACOS_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE_MACOS)
 
 
 def catalog() -> Catalog:
@@ -43,12 +44,13 @@ def catalog() -> Catalog:
     return t.cast("Catalog", _LOADED.catalog)  # one of the two is set
 
 
-def _linux_literals() -> str:
+def _literals(platform: str) -> str:
     if _LOADED.catalog is None:
         return ""
-    literals = _LOADED.catalog.literals("linux")
+    literals = _LOADED.catalog.literals(platform)
     return assignments({key.upper(): "\n".join(items) for key, items in literals.items()}, "EVICT_")
 
 
-# What a POSIX host gets, but for the nonce and the settings of a run.
-OBSERVE_LINUX: t.Final = _linux_literals() + OBSERVE_SH
+# What a POSIX host gets, but for the nonce and the settings of a run; and what it gets next when it says it is a Mac.
+OBSERVE_LINUX: t.Final = _literals("linux") + OBSERVE_SH
+OBSERVE_MAC: t.Final = _literals("macos") + OBSERVE_MACOS_SH

@@ -24,7 +24,8 @@ OBSERVE: t.Final = (
     "observe.sh",
     "run.sh",
 )
-
+# A Mac gets a script of its own once it has said that it is one, so that the others need not carry it.
+OBSERVE_MACOS: t.Final = ("frame.sh", "files.sh", "macos.sh", "macos_products.sh", "observe_macos.sh", "run.sh")
 
 _SHORT: t.Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # our scripts have no variable of one capital letter
 _WORTH: t.Final = 16  # bytes that a letter must save

@@ -117,7 +117,7 @@ extensions() { # -> rows: what it says; false when it cannot be asked (before ma
 }
 
 extension() { # ROW "* * TEAM BUNDLE (VERSION) NAME [STATE]" -> team bundle version state; false: it is no such row
-  case $1 in *' ('*')'*'['*']') ;; *) return 1 ;; esac
+  case $1 in *'[state]') return 1 ;; *' ('*')'*'['*']') ;; *) return 1 ;; esac
   state=${1##*\[} && state=${state%\]} && version=${1#* \(} && version=${version%%\)*}
   trim "${1%% \(*}"
   IFS=" $tab*"

@@ -31,16 +31,17 @@ value() { # ROW -> key, or text of a string; false: neither. Keeps key for the s
     '<string>'*'</string>') text="${text#<string>}" && text="${text%</string>}" ;;
     *) return 1 ;;
   esac
+  lt='&lt;' gt='&gt;' amp='&amp;' # in ksh an & in a pattern means something
   while :; do # &amp; last, or what it made would be read again
     case $text in
-      *'&lt;'*) text="${text%%&lt;*}<${text#*&lt;}" ;;
-      *'&gt;'*) text="${text%%&gt;*}>${text#*&gt;}" ;;
+      *"$lt"*) text=${text%%"$lt"*}"<"${text#*"$lt"} ;;
+      *"$gt"*) text=${text%%"$gt"*}">"${text#*"$gt"} ;;
       *) break ;;
     esac
   done
   rest=$text text=
   while :; do
-    case $rest in *'&amp;'*) text="$text${rest%%&amp;*}&" && rest="${rest#*&amp;}" ;; *) text=$text$rest && return 0 ;; esac
+    case $rest in *"$amp"*) text=$text${rest%%"$amp"*}"&" && rest=${rest#*"$amp"} ;; *) text=$text$rest && return 0 ;; esac
   done
 }
 
