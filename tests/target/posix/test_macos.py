@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
+from ansible_collections.evict.kaspersky.plugins.action import scan
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, policy, transport
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PROBES, parse_posix
 from tests.target.posix.staged import NONCE, Answer, decode, look, raw_look
 
@@ -313,3 +315,29 @@ def test_an_ordinary_user(shell: tuple[str, ...], tmp_path: Path) -> None:
     for probe in ("profiles", "launchd", "paths"):
         assert (seen[probe].status, "become" in seen[probe].reason) == ("unknown", True), (probe, seen[probe])
     assert seen["receipts"].status == "ok"
+
+
+def test_the_verb_sends_a_mac_its_own_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two scripts for a Mac, one for any other host."""
+    (tmp_path / "2").mkdir()
+    first = raw_look(tmp_path, mac()).decode()
+    second = raw_look(tmp_path / "2", mac(), text=knowledge.OBSERVE_MACOS_SH, **LITERALS).decode()  # type: ignore[arg-type]  # lists
+    sent: list[str] = []
+
+    def run(action: object, *, script: str, **others: object) -> transport.Answer:
+        sent.append(script)
+        return transport.Answer(second if script == knowledge.OBSERVE_MAC else first, NONCE, "stdin")
+
+    monkeypatch.setattr(transport, "run_script", run)
+    action = scan.ActionModule.__new__(scan.ActionModule)
+    action._connection = SimpleNamespace(_shell=SimpleNamespace())
+    seen, problem, way = action._observe(policy.validate({}), knowledge.catalog(), {})
+    assert sent == [knowledge.OBSERVE_LINUX, knowledge.OBSERVE_MAC]
+    assert (problem, way) == (None, "stdin")
+    assert seen is not None
+    assert seen.platform == "macos"
+    assert seen.probes["receipts"].status == "ok"
+    first = first.replace("system=Darwin", "system=FreeBSD")
+    sent.clear()
+    action._observe(policy.validate({}), knowledge.catalog(), {})
+    assert sent == [knowledge.OBSERVE_LINUX]
