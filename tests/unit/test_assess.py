@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import Assessment, assess
@@ -253,6 +253,7 @@ def test_platform_without_catalog_is_unknown(catalog: Catalog) -> None:
     assert "freebsd" in found.reasons[0]
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from([n for n in PROBES["linux"] if n != "host"]), min_size=1))
 def test_no_blind_probe_is_ever_absent(blind: set[str]) -> None:
     from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
