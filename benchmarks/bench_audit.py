@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import typing as t
 from pathlib import Path
@@ -43,7 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, lab.start("deb12"):
         fleet = Fleet(lab, Path(folder))
         contestants = Contestants(fleet, given.forks)
-        found["contestants"] = turns(fleet, contestants, given)
+        if given.rounds:
+            found["contestants"] = turns(fleet, contestants, given)
         if given.scale:
             found["growth"] = growth.fit(fleet, contestants, given.scale)
         if given.findings:
@@ -62,6 +64,7 @@ def turns(fleet: Fleet, contestants: Contestants, given: argparse.Namespace) -> 
     runs: dict[str, list[Cost]] = {name: [] for name in names}
     for number in range(given.rounds):
         for name in names[number % len(names) :] + names[: number % len(names)]:
+            print(f"round {number + 1} of {given.rounds}: {name}", file=sys.stderr, flush=True)
             runs[name].append(fleet.cost(contestants.command(name, given.hosts)))
     medians = {
         name: {
