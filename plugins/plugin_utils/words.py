@@ -75,7 +75,9 @@ def _service_words(probe: str, record: Record) -> str:
 def _registry_words(probe: str, record: Record) -> str:
     hive = f"HKU\\{record.get('sid')}" if probe.endswith("users") else "HKLM"
     key = "\\".join(part for part in (hive, record.get("root", ""), record.get("key", "")) if part)
-    values = ", ".join(f"{k.removeprefix('value.')}={v}" for k, v in record.items() if k.startswith("value.") and v)
+    # Sorted, since PowerShell's tables have another order in each process.
+    named = sorted((k.removeprefix("value."), v) for k, v in record.items() if k.startswith("value.") and v)
+    values = ", ".join(f"{name}={value}" for name, value in named)
     return f"registry key {key} ({record.get('view')} bit)" + (f": {values}" if values else "")
 
 
