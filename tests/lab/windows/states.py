@@ -204,6 +204,7 @@ STATES: tuple[State, ...] = (
         ),
         verdict="present",
         products={"klnagent": "running"},
+        facts=("manager",),
     ),
     State(
         name="both",
@@ -212,6 +213,7 @@ STATES: tuple[State, ...] = (
         claims=(Claim(line="sc query AVP.KES.21.16", shows=RUNNING), Claim(line="sc query klnagent", shows=RUNNING)),
         verdict="present",
         products={"kes": "running", "klnagent": "running"},
+        facts=("manager",),
     ),
     State(
         name="stopped",
@@ -300,7 +302,7 @@ STATES: tuple[State, ...] = (
             Claim(line=_UNINSTALL_QUERY + "64", code=0),
         ),
         verdict="present",
-        products={"kaspersky": "installed"},
+        products={"kpm": "installed"},
     ),
     State(
         name="other-profile",

@@ -150,7 +150,7 @@ STATES: tuple[State, ...] = (
             Claim(line=rf"reg query HKLM\{SERVICES}\klif.KES-21-16\Instances\klif", shows="320400"),
         ),
         verdict="leftovers",
-        products={"kaspersky": "leftover"},
+        products={"kes": "leftover", "kaspersky": "leftover"},
     ),
     State(
         name="traces",
@@ -163,7 +163,7 @@ STATES: tuple[State, ...] = (
             Claim(line=rf"reg query HKLM\{APPX}", shows="KasperskyNow"),
         ),
         verdict="leftovers",
-        products={"kaspersky": "leftover"},
+        products={"k4w": "leftover", "kaspersky": "leftover"},
     ),
     State(
         name="returns",
@@ -197,6 +197,6 @@ STATES: tuple[State, ...] = (
         make=_languages,
         claims=(Claim(line=f'dir "{VENDOR_86}\\KES.12.5.0"', shows="avp.exe"),),
         verdict="present",
-        products={"kes": "installed", "klnagent": "leftover"},
+        products={"kes": "broken", "kaspersky": "leftover"},
     ),
 )
