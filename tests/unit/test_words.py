@@ -13,7 +13,8 @@ VALUES = {"value.ProductVersion": "12.6", "value.ProductCode": "{A}", "value.Emp
 
 def test_values_of_a_registry_key_have_one_order() -> None:
     said = {words.of("registry", "registry.machine", {**KEY, **dict(order)}) for order in permutations(VALUES.items())}
-    assert said == {
+    expected = (
         "registry key HKLM\\SOFTWARE\\KasperskyLab\\protected (32 bit): "
         "ProductCode={A}, ProductName=K, ProductVersion=12.6"
-    }
+    )
+    assert said == {expected}
