@@ -185,6 +185,19 @@ Describe 'registry' {
         $answer.records[-1].key | Should -Be '1\2\3\4\5'
     }
 
+    It 'reads a root that lies deeper than it would go from the vendor''s key' {
+        $root = 'SOFTWARE\KasperskyLab\Components\34\1103\1.0.0.0\Statistics\AVState'
+        Initialize-FakeRegistry -Machine32 @{ $root = @{ Protection_LastConnected = '01-02-2026 03-04-05'; Protection_AdmServer = 'ksc.example' } }
+        $answer = Invoke-ObserveProbe -Timeout 60 -Script {
+            param ($probe)
+            Read-ObserveMachineTree -Probe $probe -Root @($root) -ValueName @('Protection_LastConnected', 'Protection_AdmServer')
+        }
+        $answer.status | Should -Be 'ok'
+        $answer.records.Count | Should -Be 1
+        '{0}|{1}|{2}' -f $answer.records[0].root, $answer.records[0].key, $answer.records[0].view | Should -Be "$root||32"
+        $answer.records[0]['value.Protection_AdmServer'] | Should -Be 'ksc.example'
+    }
+
     It 'stops after 2,000 keys, having seen the nearest' {
         $many = @{ 'SOFTWARE\KasperskyLab\zz\environment' = @{} }
         foreach ($number in 1..1999) { $many["SOFTWARE\KasperskyLab\a\$number"] = @{} }
