@@ -21,6 +21,7 @@ from tests.lab.windows.winrm_standin.apart import Apart
 
 RECORDED = "kes"
 PASSWORD = "Kn0wn only/here"
+SERVICES = tuple(f"{name}/win1.evict.test" for name in ("HTTP", "WSMAN", "host"))
 USER = Account(user=f"admin@{kerberos.NAME}", password=PASSWORD)
 GUEST = Account(user=f"guest@{kerberos.NAME}", password=PASSWORD)
 CONNECTIONS = ("winrm", "psrp")
@@ -56,8 +57,8 @@ class Domain:
         self.realm = stack.enter_context(kerberos.Realm(self.folder))
         for account in (USER, GUEST):
             self.realm.add_user(account.user.partition("@")[0], PASSWORD)
-        # As Windows registers its hosts: pywinrm asks for HTTP, pypsrp for WSMAN.
-        keytab = self.realm.keytab("HTTP/win1.evict.test", "WSMAN/win1.evict.test")
+        # As Windows registers its hosts: pywinrm asks for HTTP, psrp for WSMAN, with core 2.21 for host.
+        keytab = self.realm.keytab(*SERVICES)
         self.authority = Authority.make(factory.mktemp("ca"))
         self.authority.server()
         (certificate,) = self.authority.folder.glob("server-*.pem")

@@ -22,6 +22,7 @@ from tests.lab.windows.winrm_standin.apart import Apart
 STATE = "both"
 ACCOUNT = Account(user="admin", password="Kn0wn-only/here")
 USER = Account(user=f"admin@{kerberos.NAME}", password="unused")
+SERVICES = tuple(f"{name}/win1.evict.test" for name in ("HTTP", "WSMAN", "host"))
 NAMED = {"winrm": "ansible_winrm_kerberos_hostname_override", "psrp": "ansible_psrp_negotiate_hostname_override"}
 TRUST = {"winrm": "ansible_winrm_ca_trust_path", "psrp": "ansible_psrp_ca_cert"}
 # test_transports*.py go all ways without PowerShell.
@@ -43,7 +44,7 @@ class Audits:
         realm.kinit("admin", ACCOUNT.password)
         authority = Authority.make(factory.mktemp("ca"))
         environment = {**realm.environment, "PYTHONPATH": str(kerberos.packages())}
-        keytab = realm.keytab("HTTP/win1.evict.test", "WSMAN/win1.evict.test")
+        keytab = realm.keytab(*SERVICES)
         servers: dict[str, Any] = {
             "basic": StandIn(host.backend, ACCOUNT),
             "ntlm": StandIn(host.backend, ACCOUNT, offer=Offer(schemes=("negotiate",), allow_unencrypted=False)),
