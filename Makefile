@@ -29,9 +29,10 @@ lint: ## run every linter
 	@tools/venv dev
 	@tools/lint
 
-docs: ## write the reference pages of the catalog (docs/catalog*.md)
+docs: ## write the reference pages (docs/catalog*.md, docs/lab-states.md)
 	@tools/venv dev
 	@.venv/bin/python tools/catalog_page.py
+	@.venv/bin/python tools/lab_page.py
 
 lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
 	@tools/venv dev

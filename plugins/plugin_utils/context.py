@@ -92,7 +92,8 @@ def _registered(record: Record) -> tuple[bool, str]:
         record.get("kind", ""), record.get("kind", "")
     )
     state = record.get("state") or "unknown"
-    return state == "active" and record.get("kind") != "service", f"{record.get('name')}: {state} ({source}{detail})"
+    built_in = record.get("kind") in ("service", "xprotect")  # no scanner of its own, or the system's own list
+    return state == "active" and not built_in, f"{record.get('name')}: {state} ({source}{detail})"
 
 
 def _policy(record: Record) -> str:

@@ -81,7 +81,7 @@ host_run() { # NAME IP: the host's supervisor; nspawn exits with 133 when the gu
     # shellcheck disable=SC2016
     sh -c 'echo $$ > "$1/cgroup.procs"; shift; exec "$@"' sh "$cgroup" env SYSTEMD_NSPAWN_TMPFS_TMP=0 systemd-nspawn --quiet --directory="$dir/root" --boot --register=no \
       --keep-unit "${network[@]}" --machine="$name" --hostname="$name" --rlimit=RLIMIT_NOFILE=16384 --console=pipe --resolv-conf=off \
-      --timezone=off --link-journal=no || rc=$?
+      --timezone=off --link-journal=no --system-call-filter="fanotify_init fanotify_mark" || rc=$?
     echo "[fleet] nspawn ended with $rc"
   done
 }

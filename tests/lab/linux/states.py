@@ -10,73 +10,20 @@ state.expected.verdict, state.expected.products, state.expected.unknown
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from .lab import Host
+from .state import ABSENT, DEB, INSTALL, RPM, Expected, State, leftovers, present
+from .states_around import AROUND
 
-DEB = ("deb12", "deb13", "nopy")
-RPM = ("rpm9",)
 KESL_RUNS = "systemctl is-active kesl && readlink /proc/*/exe | grep -x /opt/kaspersky/kesl/libexec/kesl"
 AGENT_RUNS = "systemctl is-active klnagent64 && readlink /proc/*/exe | grep -x /opt/kaspersky/klnagent64/sbin/klnagent"
 NOTHING_RUNS = "! readlink /proc/*/exe | grep -E '^(/var)?/opt/kaspersky/'"
 NO_PACKAGE = "! dpkg-query -W -f '${Package}|${Status}\\n' | grep -E '^(kesl|klnagent)[^|]*\\|'"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What an audit as root has to say: the verdict, product id -> state, and the probes that could not tell."""
-
-    verdict: str
-    products: Mapping[str, str] = field(default_factory=dict)
-    unknown: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """One state.
-
-    Attributes:
-        why: what a host in it shows.
-        roots: the root file systems it can be made on; the first is the usual one.
-        install: look-alike packages to copy to the host; ``$PACKAGES`` in the script has their paths.
-        script: brings a fresh host into the state, as root.
-        checks: scripts that end well when the host is in the state, by instruments other than ours.
-        expected: what an audit has to say.
-    """
-
-    why: str
-    roots: tuple[str, ...]
-    script: str
-    checks: tuple[str, ...]
-    expected: Expected
-    install: tuple[str, ...] = ()
-
-    def make(self, host: Host) -> None:
-        """Bring a fresh host into the state."""
-        if host.root not in self.roots:
-            raise ValueError(f"this state can be made on {self.roots}, not on {host.root}")
-        packages = host.give(*self.install)
-        install = "dpkg -i" if host.family == "deb" else "rpm -i"
-        settings = f"PACKAGES='{packages}'; INSTALL='{install}'; mkdir -p /etc/fake-kaspersky"
-        host.run(f"{settings}\n{self.script}\nrm -rf /srv/packages")
-
-
-def present(products: Mapping[str, str], *unknown: str) -> Expected:
-    """A product is there."""
-    return Expected(verdict="present", products=products, unknown=frozenset(unknown))
-
-
-def leftovers(*products: str) -> Expected:
-    """Only residue is there."""
-    return Expected(verdict="leftovers", products=dict.fromkeys(products, "leftover"))
-
-
-ABSENT = Expected(verdict="absent")
-INSTALL = "$INSTALL $PACKAGES"
 UNPACK_BY_HAND = "dpkg-deb -x $PACKAGES /; ln -s install_12.1.0.1297 /var/opt/kaspersky/kesl/install-current\n"
 START_BY_HAND = "/var/opt/kaspersky/kesl/install-current/etc/init.d/kesl start"
 
-STATES: Mapping[str, State] = {
+_PRODUCTS: dict[str, State] = {
     "clean": State(
         why="nothing of the vendor's",
         roots=(*DEB, *RPM),
@@ -324,3 +271,4 @@ chroot /srv/jail /opt/kaspersky/kesl/libexec/kesl""",
         expected=Expected(verdict="unknown", unknown=frozenset({"packages.rpm"})),
     ),
 }
+STATES: Mapping[str, State] = {**_PRODUCTS, **AROUND}

@@ -17,7 +17,8 @@ from tests.e2e import playbooks
 
 from . import snapshot
 from .lab import DEAD, PASSWORD, Host, Lab
-from .states import DEB, RPM, STATES
+from .state import DEB, RPM
+from .states import STATES
 
 # Each state on one host of each family that it can be made on.
 CASES = [
@@ -60,6 +61,9 @@ def test_state(name: str, root: str, stated: playbooks.Run) -> None:
     assert {p["id"]: p["state"] for p in row["products"]} == dict(expected.products), row
     assert set(row["unknown_probes"]) == set(expected.unknown), row
     assert row["platform"] == "linux"
+    assert {p["id"] for p in row["reported"]} == expected.reported, row
+    assert {fact["topic"] for fact in row["facts"]} - {"protection"} == expected.topics, row
+    assert row["protection"] == expected.protection, row
 
 
 @pytest.mark.parametrize(("name", "root"), CASES)
