@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write docs/lab-states.md, the table of all states in which hosts of the labs are audited; `--check` writes nothing."""
+"""Write docs/lab-states.md, the table of all states in which the labs audit hosts; `--check` writes nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.lab.linux.states import STATES as LINUX
-from tests.lab.windows.states import STATES as WINDOWS
+from tests.lab.linux import states as linux
+from tests.lab.windows import states as windows
 
 PAGE: t.Final = Path(__file__).resolve().parent.parent / "docs" / "lab-states.md"
 _HEAD: t.Final = """\
 # States in which hosts are audited
 
-Written by `make docs` from `tests/lab/linux/states.py` and `tests/lab/windows/states.py`; the lab tests bring real hosts (Linux) and PowerShell on Wine (Windows) into each state, check by other
-instruments that they are in it, audit them over ssh and WinRM, and hold the row to this table: no product more and none fewer, no probe unknown that does not stand here.
+Written by `make docs` from `tests/lab/linux/states.py` and `tests/lab/windows/states.py`. The lab tests bring real
+hosts (Linux) and PowerShell on Wine (Windows) into each state, check by other instruments that they are in it, audit
+them over ssh and WinRM, and hold the row to this table: no product more and none fewer, no probe unknown that does not
+stand here.
 
 """
 
@@ -30,13 +32,13 @@ def page() -> str:
 
 
 def _linux() -> Iterable[str]:
-    yield f"## Linux: {len(LINUX)} states"
+    yield f"## Linux: {len(linux.STATES)} states"
     yield ""
     yield "Each on a host of each package family (dpkg, rpm) on which it can be made."
     yield ""
     yield "| State | What is there | Verdict | Products | Besides |"
     yield "| --- | --- | --- | --- | --- |"
-    for name, state in LINUX.items():
+    for name, state in linux.STATES.items():
         expected = state.expected
         besides = [f"reported: {id}" for id in sorted(expected.reported)]
         besides += [f"fact: {topic}" for topic in sorted(expected.topics)]
@@ -46,13 +48,13 @@ def _linux() -> Iterable[str]:
 
 
 def _windows() -> Iterable[str]:
-    yield f"## Windows: {len(WINDOWS)} states"
+    yield f"## Windows: {len(windows.STATES)} states"
     yield ""
     yield "Which protection is active, no Wine can tell: `protection` is unknown in all of them."
     yield ""
     yield "| State | What is there | Verdict | Products | Besides |"
     yield "| --- | --- | --- | --- | --- |"
-    for state in WINDOWS:
+    for state in windows.STATES:
         besides = [f"fact: {topic}" for topic in dict.fromkeys(state.facts)]
         besides += [f"cannot tell: {probe}" for probe in sorted(state.unknown)]
         yield _line(f"`{state.name}`", state.title, state.verdict, _products(state.products), "; ".join(besides))
