@@ -85,7 +85,7 @@ def capable(signal: Signal) -> bool:
 
 
 def telling(finding: Finding) -> bool:
-    """Does it say something under its topic? A registry key that is asked for values does when one of them is filled."""
+    """Does it say something under its topic? A key that is asked for values does when one of them is filled."""
     if not getattr(finding.signal, "values", ()):
         return True
     return any(v not in ("", "empty") for k, v in finding.record.items() if k.startswith("value."))

@@ -161,7 +161,8 @@ def test_the_text_of_the_error(copy: Path) -> None:
         catalogs.load(copy)
     assert str(caught.value) == (
         "the catalog has 1 mistake:\n"
-        "  products/linux/kesl.yml: signals[unit].shows: 'all' is not known here; allowed: product, live, residue, mention"
+        "  products/linux/kesl.yml: signals[unit].shows: 'all' is not known here; "
+        "allowed: product, live, residue, mention"
     )
 
 
