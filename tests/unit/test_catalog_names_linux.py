@@ -28,7 +28,7 @@ def fixture(name: str, key: str) -> list[Item]:
 
 
 NAMES = fixture("linux-names", "names")
-HOSTS = fixture("linux-look-alikes", "hosts")
+HOSTS = fixture("linux-look-alikes", "machines")
 
 
 def judge(records: Mapping[str, Records], catalog: Catalog) -> Assessment:
