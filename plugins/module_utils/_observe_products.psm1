@@ -222,10 +222,13 @@ Function Read-ObserveUserHive {
     .SYNOPSIS
     Probes uninstall.users (-Literal) and registry.users (-Root): every loaded hive is read; the files of the others are looked
     through for the literals.
+    .PARAMETER HiveLiteral
+    Texts of which a file must hold one if it holds an entry; the literals themselves when there are none.
     #>
     param (
         [hashtable]$Probe,
         [AllowEmptyCollection()][object[]]$Literal = @(),
+        [AllowEmptyCollection()][object[]]$HiveLiteral = @(),
         [AllowEmptyCollection()][object[]]$Root = @(),
         [AllowEmptyCollection()][object[]]$ValueName = @()
     )
@@ -239,7 +242,8 @@ Function Read-ObserveUserHive {
     try {
         $loaded = @(Get-ObserveHive -Users $users)
         # Before the records: a probe that ends early must still name these.
-        Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $Literal -Root $Root
+        $texts = if ($HiveLiteral) { $HiveLiteral } else { $Literal }
+        Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $texts -Root $Root
         $trees = New-Object -TypeName System.Collections.ArrayList
         foreach ($sid in $loaded) {
             foreach ($place in $script:UserSoftware) {

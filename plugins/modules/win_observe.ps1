@@ -53,6 +53,11 @@ $spec = @{
             elements = 'str'
             default = @()
         }
+        hives = @{
+            type = 'list'
+            elements = 'str'
+            default = @()
+        }
         minifilters = @{
             type = 'list'
             elements = 'str'
@@ -156,7 +161,7 @@ $watch = [System.Diagnostics.Stopwatch]::StartNew()
 $elevated = 'unknown'
 $codes = @($literals.uninstall) + @($literals.product_codes)
 # Each file of a user's hive that is not loaded is read once, for all probes.
-foreach ($words in @($codes, $literals.extensions, $literals.reinstall)) {
+foreach ($words in @($literals.hives, $literals.extensions, $literals.reinstall)) {
     Add-ObserveHiveWord -Literal $words
 }
 Add-ObserveHiveWord -Literal $literals.certificates -Certificate
@@ -197,7 +202,7 @@ $scripts = [ordered]@{
         param ($probe)
         Read-ObserveUserHive -Probe $probe -Root $literals.user_registry_roots -ValueName $literals.registry_values
     }
-    'uninstall.users' = { param ($probe) Read-ObserveUserHive -Probe $probe -Literal $codes }
+    'uninstall.users' = { param ($probe) Read-ObserveUserHive -Probe $probe -Literal $codes -HiveLiteral $literals.hives }
     'certificates' = { param ($probe) Read-ObserveCertificate -Probe $probe -Literal $literals.certificates }
     'tasks' = { param ($probe) Read-ObserveTask -Probe $probe -Folder (Get-ObserveFolder) -Literal $literals.tasks }
     'appx' = { param ($probe) Read-ObserveAppx -Probe $probe -Folder (Get-ObserveFolder) -Literal $literals.appx }

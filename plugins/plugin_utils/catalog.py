@@ -32,7 +32,7 @@ LITERAL_KEYS: t.Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "windows": (
         *("minifilters", "class_filters", "network", "certificates", "tasks", "firewall_rules", "extensions", "appx"),
-        "reinstall",
+        *("reinstall", "hives"),
         "uninstall",
         "product_codes",
         "services",
@@ -51,7 +51,7 @@ _SUBSTRINGS: t.Final = frozenset(
     {
         *("uninstall", "services", "drivers", "minifilters", "class_filters", "network", "certificates", "tasks"),
         *("firewall_rules", "extensions", "appx", "reinstall", "line_texts", "images", "receipts", "launchd", "kexts"),
-        *("processes", "profiles"),
+        *("processes", "profiles", "hives"),
     }
 )
 

@@ -52,13 +52,13 @@ class UninstallSignal(Signal):
         return self.location is not None and any(self.location.search(place) for place in where)
 
     def literals(self) -> Mapping[str, Iterable[str]]:
-        if self.name is not None:
-            return {"uninstall": literals.derive(self.name.pattern)}
-        found: frozenset[str] = frozenset()
+        # Whatever the name, an entry has the publisher or the place: texts of the vendor alone, so that a file which holds
+        # none of them holds no entry (`hives`), while a name may hold words of anybody.
+        vendor: frozenset[str] = frozenset()
         for regex in (self.publisher, self.location):
             if regex is not None:
-                found |= literals.derive(regex.pattern)
-        return {"uninstall": found}
+                vendor |= literals.derive(regex.pattern)
+        return {"uninstall": vendor if self.name is None else literals.derive(self.name.pattern), "hives": vendor}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class ProductCodeSignal(Signal):
         return record.get("key", "").strip().upper() == self.code
 
     def literals(self) -> Mapping[str, Iterable[str]]:
-        return {"product_codes": (self.code,)}
+        return {"product_codes": (self.code,), "hives": (self.code.lower(),)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -69,6 +69,7 @@ namespace Ansible.Basic
             class_filters = @('klmouflt')
             extensions = @('kaspersky')
             firewall_rules = @('kaspersky')
+            hives = @('kaspersky')
             minifilters = @('klif')
             network = @('klim6')
             reinstall = @('kaspersky')
