@@ -86,6 +86,13 @@ _MENTION: t.Final = re.compile(
     r"content pack|management pack|alternative to)\b",
     re.IGNORECASE,
 )
+_NOBODY: t.Final = re.compile(
+    r"\W*(?:unknown|unbekannt|inconnu|desconocido|sconosciuto|desconhecido|nieznany|onbekend|okänd|bilinmiyor|"
+    r"неизвестно|неизвестный|невідомо|不明|未知|알 수 없음|"
+    r"n/?a|none|null|nil|not available|not specified|undefined)?\W*",
+    re.IGNORECASE,
+)
+_GUID: t.Final = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
 _NEVRA: t.Final = re.compile(r"(?P<name>[A-Za-z0-9+._-]+?)[-_](?:\d+:)?\d[\w.+~:-]*(?:\.(?:rpm|deb))?\Z")
 
 
@@ -115,6 +122,7 @@ class Identifier:
         if row.kind and row.kind not in KINDS:
             raise ValueError(f"there is no kind {row.kind!r}; there are {', '.join(KINDS)}")
         row = Software(**{key: _plain(value) for key, value in dataclasses.asdict(row).items()})
+        row = dataclasses.replace(row, publisher=_said_publisher(row.publisher), key=_code(row.key))
         if row.key.upper() in self._blocked:
             return Judgement("no", why="this code is listed as another vendor's product")
         if not self._may_be(row):
@@ -132,11 +140,11 @@ class Identifier:
 
     def _may_be(self, row: Software) -> bool:
         """Could anything fit? As a host filters by literals, before the signals are asked; most rows end here."""
-        whole = "\n".join((row.name, row.publisher, row.key, row.path)).lower()
+        whole = "\n".join((f"{row.name}.exe", row.publisher, row.key, row.path)).lower()
         if any(needle in whole for needle in self._needles) or self._brand.search(whole) or _FOLDER.search(row.path):
             return True
         names = {row.name.lower(), row.key.lower(), *map(str.lower, _package_names(row.name))}
-        names |= {f"{row.name.lower()}.service"}
+        names |= {f"{row.name.lower()}.service", f"{row.name.lower()}.exe"}
         return not names.isdisjoint(self._names) or _MISSPELT.search(row.name) is not None
 
     def _found(self, hit: _Hit, row: Software) -> Judgement:
@@ -191,15 +199,17 @@ class Identifier:
             return bool(signal.name.search(row.name)) and not refused
         if row.path:
             return False
+        program = row.name.lower()
+        programs = {program, f"{program}.exe"}  # some lists leave the ending out
         if isinstance(signal, ServiceSignal) and kind == "process":
-            return row.name.lower() in {name.lower() for name in signal.binary}
+            return not programs.isdisjoint(name.lower() for name in signal.binary)
         if isinstance(signal, ServiceSignal) and signal.kind == kind:
             # A name that only its folder gives to one of several products is the vendor's all the same.
             return bool(signal.name is not None and signal.name.search(row.name))
         if isinstance(signal, WindowsProcessSignal) and kind == "process":
-            return row.name.lower() in {name.lower() for name in signal.name} - _SHARED
+            return not programs.isdisjoint({name.lower() for name in signal.name} - _SHARED)
         if isinstance(signal, PathSignal) and kind == "process" and signal.type == "executable":
-            return re.split(r"[\\/]", signal.path)[-1].lower() == row.name.lower()
+            return re.split(r"[\\/]", signal.path)[-1].lower() in programs
         if isinstance(signal, LinuxProcessSignal) and kind == "process":
             return row.name in signal.name
         return False
@@ -221,7 +231,11 @@ class Identifier:
         if not brand and not misspelt:
             return Judgement("no", why=_NOTHING)
         if row.publisher:
-            return Judgement("no", why=f"mentions the vendor; published by {row.publisher}")
+            alone = self.judge(dataclasses.replace(row, publisher="", path=""))
+            if row.path or alone.judgement != "kaspersky" or alone.product == "kaspersky":
+                return Judgement("no", why=f"mentions the vendor; published by {row.publisher}")
+            why = f"the name is that of {alone.product}, the publisher is {row.publisher}: repackaged, or a connector"
+            return Judgement("report_only", alone.product, alone.family, alone.confidence, why)
         if _MENTION.search(row.name) or (row.kind == "package" and not re.search(r"[A-Z ]", row.name)):
             return Judgement("no", why="software of others that mentions the vendor")
         if (entry := self._titles.get(_title(row.name))) is not None:
@@ -252,6 +266,17 @@ def _plain(text: str) -> str:
     """A text as people read it: compatibility forms folded, marks that nobody sees left out, blanks made one."""
     folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     return " ".join(folded.split())
+
+
+def _said_publisher(publisher: str) -> str:
+    """The publisher; nothing where a list has a word for not knowing it."""
+    return "" if _NOBODY.fullmatch(publisher) else publisher
+
+
+def _code(key: str) -> str:
+    """An uninstall key; a product code in it, with or without braces, as the code alone."""
+    found = _GUID.search(key)
+    return f"{{{found[1].upper()}}}" if found else key
 
 
 def _word(entry: Entry) -> Word:

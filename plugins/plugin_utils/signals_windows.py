@@ -63,7 +63,7 @@ class UninstallSignal(Signal):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProductCodeSignal(Signal):
-    """An entry of the list of installed programs whose key is this MSI product code.
+    """An entry of the list of installed programs whose key is, or ends in, this MSI product code.
 
     Attributes:
         code: `{GUID}`, upper case.
@@ -79,7 +79,8 @@ class ProductCodeSignal(Signal):
         return ("uninstall.machine", "uninstall.users")
 
     def accepts(self, record: Record) -> bool:
-        return record.get("key", "").strip().upper() == self.code
+        # A bootstrapper's own entry bears the code behind a word of its own: InstallWIX_{...}.
+        return record.get("key", "").strip().upper().endswith(self.code)
 
     def literals(self) -> Mapping[str, Iterable[str]]:
         return {"product_codes": (self.code,), "hives": (self.code.lower(),)}

@@ -68,6 +68,36 @@ def test_packages_that_only_sound_alike(name: str) -> None:
     assert JUDGE.judge(Software(name, kind="package", publisher="AO Kaspersky Lab")).judgement == "kaspersky"
 
 
+@pytest.mark.parametrize("publisher", ["Unknown", "n/a", "-", "(null)", "неизвестно", "未知", "<unknown>"])
+def test_a_word_for_not_knowing_the_publisher_is_no_publisher(publisher: str) -> None:
+    found = JUDGE.judge(Software("Kaspersky Endpoint Security for Windows", publisher=publisher))
+    assert (found.judgement, found.product) == ("kaspersky", "kes")
+
+
+def test_a_product_s_name_with_another_publisher_is_neither_lost_nor_claimed() -> None:
+    found = JUDGE.judge(Software("Kaspersky Endpoint Security for Windows", publisher="Contoso IT"))
+    assert (found.judgement, found.product) == ("report_only", "kes")
+    assert JUDGE.judge(Software("Kaspersky Quiz", publisher="Contoso IT")).judgement == "no"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "{27534751-4A40-48BD-B393-BC3BF28C876E}",
+        "27534751-4a40-48bd-b393-bc3bf28c876e",
+        "InstallWIX_{27534751-4A40-48BD-B393-BC3BF28C876E}",
+        r"HKLM\SOFTWARE\...\Uninstall\{27534751-4A40-48BD-B393-BC3BF28C876E}",
+    ],
+)
+def test_a_code_in_any_form(key: str) -> None:
+    assert JUDGE.judge(Software("whatever", key=key)).product == "kes"
+
+
+@pytest.mark.parametrize("name", ["klnagent", "klserver", "avpui", "kpm"])
+def test_a_process_without_its_ending(name: str) -> None:
+    assert JUDGE.judge(Software(name, kind="process")).judgement == "kaspersky"
+
+
 @given(st.sampled_from(["", *KINDS]), *[st.text(max_size=80)] * 5)
 def test_any_text_is_judged(kind: str, name: str, publisher: str, version: str, key: str, path: str) -> None:
     found = JUDGE.judge(Software(name, kind, publisher, version, key, path))
