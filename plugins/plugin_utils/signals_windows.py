@@ -52,8 +52,8 @@ class UninstallSignal(Signal):
         return self.location is not None and any(self.location.search(place) for place in where)
 
     def literals(self) -> Mapping[str, Iterable[str]]:
-        # Whatever the name, an entry has the publisher or the place: texts of the vendor alone, so that a file which holds
-        # none of them holds no entry (`hives`), while a name may hold words of anybody.
+        # Whatever the name, an entry has the publisher or the place: texts of the vendor alone, so that a file which
+        # holds none of them holds no entry (`hives`), while a name may hold words of anybody.
         vendor: frozenset[str] = frozenset()
         for regex in (self.publisher, self.location):
             if regex is not None:
