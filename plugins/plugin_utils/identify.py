@@ -21,6 +21,7 @@ from .signals_windows import ServiceSignal, UninstallSignal, WindowsProcessSigna
 
 Word = t.Literal["kaspersky", "report_only", "no"]
 KINDS: t.Final = ("program", "service", "driver", "package", "process")
+_REMEMBERED: t.Final = 50_000  # judgements; a list of a whole fleet has some thousand different rows
 BY_NAME: t.Final = Confidence.I  # what a name alone is worth
 
 
@@ -76,6 +77,13 @@ _SUBSTRINGS: t.Final = frozenset({"uninstall", "services", "drivers", "processes
 _EXACT: t.Final = frozenset({"product_codes", "packages", "units", "init_scripts"})
 # Zero-width and direction marks that a list may carry along from a document.
 _INVISIBLE: t.Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# A word in both scripts was typed on two keyboards: the Cyrillic letters that look Latin are meant to be.
+_TWINS: t.Final = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423"
+    "\u0425\u0430\u0435\u043e\u0440\u0441\u0443\u0445",
+    "ABEKMHOPCTYXaeopcyx",
+)
+_MIXED: t.Final = re.compile("[A-Za-z].*[\u0400-\u04ff]|[\u0400-\u04ff].*[A-Za-z]")
 # As people write the name by hand; only where a row has no better witness.
 _MISSPELT: t.Final = re.compile(r"\b[kc]a[rs]?s?pers?k[iy]j?\b", re.IGNORECASE)
 # Software of others that mentions the vendor: what it is for stands beside the name.
@@ -112,6 +120,7 @@ class Identifier:
         self._names = frozenset(text.lower() for text in (*exact, *files))
         codes = [n.target for e in self._entries for n in e.never_touch if n.kind == "code"]
         self._blocked = frozenset(codes)
+        self._judged: dict[tuple[str, ...], Judgement] = {}
 
     def judge(self, row: Software) -> Judgement:
         """The judgement of one row.
@@ -121,8 +130,17 @@ class Identifier:
         """
         if row.kind and row.kind not in KINDS:
             raise ValueError(f"there is no kind {row.kind!r}; there are {', '.join(KINDS)}")
-        row = Software(**{key: _plain(value) for key, value in dataclasses.asdict(row).items()})
-        row = dataclasses.replace(row, publisher=_said_publisher(row.publisher), key=_code(row.key))
+        given = (row.kind, *(_plain(text) for text in (row.name, row.publisher, row.key, row.path)))
+        # Lists say the same of many hosts; the version tells nothing of what it is.
+        if (found := self._judged.get(given)) is None:
+            if len(self._judged) >= _REMEMBERED:
+                self._judged.clear()
+            kind, name, publisher, key, path = given
+            plain = Software(name, kind, _said_publisher(publisher), "", _code(key), path)
+            found = self._judged[given] = self._judge(plain)
+        return found
+
+    def _judge(self, row: Software) -> Judgement:
         if row.key.upper() in self._blocked:
             return Judgement("no", why="this code is listed as another vendor's product")
         if not self._may_be(row):
@@ -265,7 +283,7 @@ _SHARED: t.Final = frozenset({"node.exe", "agent.exe", "up2date.exe", "vssbridge
 def _plain(text: str) -> str:
     """A text as people read it: compatibility forms folded, marks that nobody sees left out, blanks made one."""
     folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return " ".join(folded.split())
+    return " ".join(word.translate(_TWINS) if _MIXED.search(word) else word for word in folded.split())
 
 
 def _said_publisher(publisher: str) -> str:

@@ -49,6 +49,7 @@ def test_how_a_name_is_written_does_not_matter() -> None:
         "Kaspersky\u00a0Endpoint  Security for Windows",
         "\uff2b\uff41\uff53\uff50\uff45\uff52\uff53\uff4b\uff59 Endpoint Security for Windows",
         "Kaspersky\u200b Endpoint Security for Windows\u202e",
+        "\u041aaspersky Endpoint Security for Windows",
     ):
         assert JUDGE.judge(Software(name)).product == "kes", name
     assert JUDGE.judge(Software("Kapersky Internet Security 2016")).judgement == "kaspersky"
