@@ -94,17 +94,11 @@ probe_lines() {
     ! text_file "$file" || unknown "$file is larger than 1 MB"
   done
   [ $# -gt 0 ] || return 0
-  rows=$(grep -I -H -i -F -m 201 -e "$EVICT_LINE_TEXTS" -- "$@" 2>&1)
+  rows=$(grep -H -i -F -m 201 -e "$EVICT_LINE_TEXTS" -- "$@" 2>&1)
   code=$? binary=
-  case $code:$rows in
-    2:*option*I*) # busybox does not know it
-      rows=$(grep -H -i -F -m 201 -e "$EVICT_LINE_TEXTS" -- "$@" 2>&1)
-      code=$?
-      for file in "$@"; do
-        case $nl$rows in *"$nl$file:"*) text_file "$file" || binary=$binary$nl$file:$nl ;; esac
-      done
-      ;;
-  esac
+  for file in "$@"; do # -I is not everywhere known or heeded
+    case $nl$rows in *"$nl$file:"*) text_file "$file" || binary=$binary$nl$file:$nl ;; esac
+  done
   [ $code -lt 2 ] || unknown "$(printf %.300s "$rows")"
   for row in $rows; do
     [ "$sent" -lt "$cap_records" ] || { unknown "more than $cap_records lines" && return 0; }

@@ -40,7 +40,7 @@ AROUND: Mapping[str, State] = {
         roots=(*DEB, *RPM),
         install=("harmless",),
         script=f"{INSTALL}; mkdir -p /srv/guarded; systemd-run --unit=guard /usr/lib/harmless/guard -f -a /srv/guarded",
-        checks=("systemctl is-active guard", "grep -l '^fanotify ' /proc/*/fdinfo/*"),
+        checks=("systemctl is-active guard", "grep -ls '^fanotify ' /proc/[0-9]*/fdinfo/* | grep -q ."),
         expected=Expected(verdict="absent", protection="active"),
     ),
     "anchor_left": State(
