@@ -30,6 +30,7 @@ def evict(where: Path, *args: str, **more: str) -> playbooks.Run:
         stderr=subprocess.STDOUT,
         timeout=300,
         check=False,
+        start_new_session=True,  # what a test kills by its group must not be the tests
     )
     return playbooks.Run(done.returncode, done.stdout.decode("utf-8", "replace"), where / "run")
 
