@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import re
 import subprocess
 
@@ -14,8 +16,11 @@ from tests import tree
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["2.16", "2.19", "2.21"])
 def test_core(core: str) -> None:
+    # The unit tests have just run on the core of this environment; its wheel and the end-to-end tests are still to be seen.
+    same = importlib.metadata.version("ansible-core").startswith(f"{core}.")
     done = subprocess.run(
         [tree.ROOT / "tests" / "matrix", core],
+        env={**os.environ, "EVICT_MATRIX_TESTS": "tests/e2e" if same else "tests/unit tests/e2e"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
