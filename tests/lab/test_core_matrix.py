@@ -16,7 +16,7 @@ from tests import tree
 @pytest.mark.slow
 @pytest.mark.parametrize("core", ["2.16", "2.19", "2.21"])
 def test_core(core: str) -> None:
-    # The unit tests have just run on the core of this environment; its wheel and the end-to-end tests are still to be seen.
+    # The unit tests have just run on the core of this environment; its wheel and the end-to-end tests are to be seen.
     same = importlib.metadata.version("ansible-core").startswith(f"{core}.")
     done = subprocess.run(
         [tree.ROOT / "tests" / "matrix", core],
