@@ -46,7 +46,7 @@ MEANING: t.Final = {
     Exit.FAILED: "something failed on a host",
 }
 # The gate task is for runs without this command; here the rows decide, and Ansible is spared a process for each host.
-_NO_GATE: t.Final = ("--skip-tags", "evict_gate")
+_NO_GATE: t.Final = ("--skip-tags", "audit_gate")
 # With these, ansible-playbook looks at no host and tells something else.
 _NO_RUN: t.Final = frozenset({"--list-hosts", "--list-tasks", "--list-tags", "--syntax-check", "--version"})
 _HOSTS_SAID: t.Final = frozenset({0, 2, 4})  # ansible-playbook's codes for: all well, hosts failed, hosts unreachable
