@@ -21,9 +21,8 @@ def parser(prog: str, description: str, *, usage: str | None = None) -> argparse
         usage: the line of usage, None to make one.
     """
     helpers = _helpers()
-    made: argparse.ArgumentParser = helpers.create_base_parser(
-        prog, usage=usage or "%(prog)s [options]", desc=description
-    )
+    made: argparse.ArgumentParser = helpers.create_base_parser(prog, desc=description)
+    made.usage = usage or "%(prog)s [options]"  # no argument of the function since core 2.20
     helpers.add_inventory_options(made)
     helpers.add_connect_options(made)
     helpers.add_runas_options(made)
