@@ -27,13 +27,6 @@ RULES: t.Final[Mapping[str, str]] = {
     "us_far": "FAR",
     "au_pspf_002_2025": "PSPF 002-2025",
 }
-REPORTED: t.Final[Mapping[str, str]] = {
-    "portable": "a tool without an installation",
-    "engine": "inside another vendor's product",
-    "successor": "not the vendor's",
-    "open_source": "open source of the vendor",
-    "device": "an appliance or a development kit",
-}
 SHOWS: t.Final = ("product", "live", "residue", "mention")
 _COMMON: t.Final = {field.name for field in dataclasses.fields(Signal)} | {"platform"}
 _MAIN: t.Final = ("name", "path", "below", "code", "text")  # shown without their key when they stand first
@@ -129,7 +122,8 @@ def section(entry: Entry) -> list[str]:
         "",
     ]
     if entry.report_only:
-        lines.append(f"* **Reported only**: {REPORTED[entry.report_only]}; it never makes a host `present`.")
+        why = catalogs.REPORT_ONLY[entry.report_only]
+        lines.append(f"* **Reported only**: {why}; it never makes a host `present`.")
     if entry.require_path:
         lines.append("* Its name alone proves nothing: it counts only beside a path of the product.")
     lines += [f"* Scope: {scope}", f"* Removal: {', '.join(how)}"]

@@ -73,7 +73,7 @@ class ActionModule(ActionBase):
         host = str(task_vars["inventory_hostname"])
         hide = redact.Redactor(self._secrets(task_vars))
         try:
-            seen, problem, way = self._observe(settings, catalog, task_vars)
+            seen, problem, way = self._observe(settings, task_vars)
         except BaseException as exc:
             # Core's class for the task keyword `timeout` has moved between releases and derives from BaseException.
             if type(exc).__name__ != "TaskTimeoutError":
@@ -113,11 +113,9 @@ class ActionModule(ActionBase):
                 continue  # a secret that cannot be resolved is none that could have been sent
         return found
 
-    def _observe(
-        self, settings: Policy, catalog: Catalog, task_vars: dict[str, t.Any]
-    ) -> tuple[Observation | None, Trouble | None, str]:
+    def _observe(self, settings: Policy, task_vars: dict[str, t.Any]) -> tuple[Observation | None, Trouble | None, str]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            return self._observe_windows(settings, catalog, task_vars)
+            return self._observe_windows(settings, task_vars)
         seen, problem, way = self._observe_posix(settings, knowledge.OBSERVE_LINUX, task_vars)
         if seen is not None and seen.platform == "macos":
             return self._observe_posix(settings, knowledge.OBSERVE_MAC, task_vars)
@@ -134,9 +132,9 @@ class ActionModule(ActionBase):
         return seen, None if seen else trouble.answer(answer.text), answer.way
 
     def _observe_windows(
-        self, settings: Policy, catalog: Catalog, task_vars: dict[str, t.Any]
+        self, settings: Policy, task_vars: dict[str, t.Any]
     ) -> tuple[Observation | None, Trouble | None, str]:
-        args = {**catalog.literals("windows"), "timeout": settings.probe_timeout}
+        args = {**knowledge.WINDOWS_LITERALS, "timeout": settings.probe_timeout}
         try:
             answer = self._execute_module(
                 module_name="evict.kaspersky.win_observe", module_args=args, task_vars=task_vars

@@ -8,7 +8,7 @@ import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
 from . import context, findings, paths
-from .catalog import Catalog, Entry
+from .catalog import REPORT_ONLY, Catalog, Entry
 from .context import NOBODY_LOOKED, Context
 from .findings import Finding, Weight
 from .observation import CUT, Observation, Probe
@@ -130,7 +130,7 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
         if product.dangerous and not product.works:
             notes.append(f"{product.entry.id}: a leftover that may be live: remove it with care, never by hand")
     for product in reported:
-        words = _REPORT_ONLY[product.entry.report_only]
+        words = REPORT_ONLY[product.entry.report_only]
         notes.append(f"reported, never removed: {product.entry.name} ({words}): {product.findings[0].text}")
     signals = [s for e in entries if not e.report_only for s in e.signals if s.shows != "mention"]
     needed = {probe for signal in signals for probe in signal.probes}
@@ -152,15 +152,6 @@ def assess(observation: Observation, catalog: Catalog) -> Assessment:
         context=dataclasses.replace(around, facts=tuple(told)),
         unread=context.unread(observation, needed),
     )
-
-
-_REPORT_ONLY: t.Final = {
-    "portable": "a portable tool, not installed",
-    "engine": "the engine inside another vendor's product",
-    "successor": "a successor that is not the vendor's",
-    "open_source": "open-source software of the vendor",
-    "device": "an appliance or a development kit",
-}
 
 
 def _verdict(products: Sequence[Product], unknown: Mapping[str, str], telling: set[str]) -> Verdict:

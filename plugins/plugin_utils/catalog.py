@@ -20,7 +20,14 @@ Family = t.Literal["endpoint", "agent", "server", "console", "mail", "proxy", "c
 Rule = t.Literal["us_bis", "us_federal_bod1701", "us_far", "au_pspf_002_2025"]
 InScope = t.Literal["in", "out", "owner"]
 Strategy = t.Literal["package", "msi", "manual"]
-ReportOnly = t.Literal["portable", "engine", "successor", "open_source", "device", ""]
+# Why a product is only reported -> the same in words.
+REPORT_ONLY: t.Final = {
+    "portable": "a portable tool, not installed",
+    "engine": "the engine inside another vendor's product",
+    "successor": "a successor that is not the vendor's",
+    "open_source": "open-source software of the vendor",
+    "device": "an appliance or a development kit",
+}
 Guard = t.Literal["mail_path", "proxy_path", "server"]
 ResidueKind = t.Literal["path", "registry", "user_registry", "group", "user", "chain"]
 NeverKind = t.Literal["path", "registry", "name", "code"]
@@ -31,17 +38,10 @@ LITERAL_KEYS: t.Final[Mapping[str, tuple[str, ...]]] = {
         *("modules", "chains", "trust", "line_files", "line_texts", "images"),
     ),
     "windows": (
+        *("uninstall", "product_codes", "services", "drivers", "processes", "paths"),
+        *("registry_roots", "registry_values", "user_registry_roots", "hives"),
         *("minifilters", "class_filters", "network", "certificates", "tasks", "firewall_rules", "extensions", "appx"),
-        *("reinstall", "hives"),
-        "uninstall",
-        "product_codes",
-        "services",
-        "drivers",
-        "processes",
-        "registry_roots",
-        "registry_values",
-        "user_registry_roots",
-        "paths",
+        "reinstall",
     ),
     "macos": ("paths", "exe_dirs", "users", "groups", "receipts", "launchd", "extensions", "kexts", "profiles"),
 }
@@ -144,7 +144,7 @@ class Entry:
 
     Attributes:
         generic: the vendor's net: judged last, over records no other entry accepts.
-        report_only: why the product is reported, never removed, and makes no host `present`; empty for all others.
+        report_only: a key of REPORT_ONLY for what is reported, never removed, and makes no host `present`; else empty.
         require_path: other software bears its names, too: a package, unit or account counts only beside a path of it.
         scope: rule -> in, out or owner.
         sources: key -> citation.
@@ -163,7 +163,7 @@ class Entry:
     residue: tuple[Residue, ...]
     never_touch: tuple[NeverTouch, ...]
     sources: Mapping[str, str]
-    report_only: ReportOnly = ""
+    report_only: str = ""
     require_path: bool = False
 
     def owns(self, path: str) -> bool:

@@ -181,7 +181,7 @@ class Identifier:
 
     def _hits(self, row: Software) -> Iterable[_Hit]:
         """What the catalog's signals say, those of the row's own kind first."""
-        kinds = [row.kind] if row.kind and row.kind != "program" else ["program"]
+        kinds = [row.kind or "program"]
         if not row.kind:
             kinds += ["package", "service", "driver", "process"]
         for kind in kinds:
@@ -249,7 +249,7 @@ class Identifier:
         if not brand and not misspelt:
             return Judgement("no", why=_NOTHING)
         if row.publisher:
-            alone = self.judge(dataclasses.replace(row, publisher="", path=""))
+            alone = self._judge(dataclasses.replace(row, publisher="", path=""))
             if row.path or alone.judgement != "kaspersky" or alone.product == "kaspersky":
                 return Judgement("no", why=f"mentions the vendor; published by {row.publisher}")
             why = f"the name is that of {alone.product}, the publisher is {row.publisher}: repackaged, or a connector"

@@ -44,13 +44,16 @@ def catalog() -> Catalog:
     return t.cast("Catalog", _LOADED.catalog)  # one of the two is set
 
 
-def _literals(platform: str) -> str:
-    if _LOADED.catalog is None:
-        return ""
-    literals = _LOADED.catalog.literals(platform)
-    return assignments({key.upper(): "\n".join(items) for key, items in literals.items()}, "EVICT_")
+def _literals(platform: str) -> dict[str, list[str]]:
+    return _LOADED.catalog.literals(platform) if _LOADED.catalog is not None else {}
+
+
+def _assigned(platform: str) -> str:
+    return assignments({key.upper(): "\n".join(items) for key, items in _literals(platform).items()}, "EVICT_")
 
 
 # What a POSIX host gets, but for the nonce and the settings of a run; and what it gets next when it says it is a Mac.
-OBSERVE_LINUX: t.Final = _literals("linux") + OBSERVE_SH
-OBSERVE_MAC: t.Final = _literals("macos") + OBSERVE_MACOS_SH
+OBSERVE_LINUX: t.Final = _assigned("linux") + OBSERVE_SH
+OBSERVE_MAC: t.Final = _assigned("macos") + OBSERVE_MACOS_SH
+# What a Windows host gets, as arguments of its module.
+WINDOWS_LITERALS: t.Final = _literals("windows")

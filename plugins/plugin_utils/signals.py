@@ -157,7 +157,7 @@ class FieldSignal(Signal):
     filtered = ("name",)
     probe: t.ClassVar[str]
     fields: t.ClassVar[tuple[str, ...]] = ("name",)
-    literal: t.ClassVar[str]  # the literal key its substrings go to
+    literal: t.ClassVar[str] = ""  # the literal key its substrings go to, where it is not the probe's name
     name: re.Pattern[str]
 
     @property
@@ -168,4 +168,4 @@ class FieldSignal(Signal):
         return any(self.name.search(record.get(field, "").strip()) for field in self.fields)
 
     def literals(self) -> Mapping[str, Iterable[str]]:
-        return {self.literal: derive(self.name.pattern)}
+        return {self.literal or self.probe: derive(self.name.pattern)}

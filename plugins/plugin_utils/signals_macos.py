@@ -16,7 +16,6 @@ class ReceiptSignal(FieldSignal):
 
     kind = "receipt"
     probe = "receipts"
-    literal = "receipts"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,6 @@ class LaunchdSignal(FieldSignal):
     kind = "launchd"
     regexes: t.ClassVar[tuple[str, ...]] = ("name", "program")
     probe = "launchd"
-    literal = "launchd"
     program: re.Pattern[str] | None = None
 
     def accepts(self, record: Record) -> bool:
@@ -64,7 +62,6 @@ class KextSignal(FieldSignal):
 
     kind = "kext"
     probe = "kexts"
-    literal = "kexts"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,5 +70,4 @@ class ProfileSignal(FieldSignal):
 
     kind = "profile"
     probe = "profiles"
-    literal = "profiles"
     fields = ("name", "display", "payload")

@@ -206,7 +206,6 @@ class MinifilterSignal(FieldSignal):
 
     kind = "minifilter"
     probe = "minifilters"
-    literal = "minifilters"
     altitudes: tuple[str, ...] = ()
 
     def accepts(self, record: Record) -> bool:
@@ -221,7 +220,6 @@ class ClassFilterSignal(FieldSignal):
 
     kind = "class_filter"
     probe = "class_filters"
-    literal = "class_filters"
     fields = ("filter",)
 
 
@@ -231,7 +229,6 @@ class NetworkComponentSignal(FieldSignal):
 
     kind = "network_component"
     probe = "network"
-    literal = "network"
     fields = ("id", "service", "name")
 
 
@@ -241,7 +238,6 @@ class CertificateSignal(FieldSignal):
 
     kind = "certificate"
     probe = "certificates"
-    literal = "certificates"
     fields = ("subject", "issuer")
 
 
@@ -257,7 +253,6 @@ class TaskSignal(FieldSignal):
     kind = "task"
     regexes: t.ClassVar[tuple[str, ...]] = ("name", "command")
     probe = "tasks"
-    literal = "tasks"
     fields = ("path",)
     command: re.Pattern[str] | None = None
 
@@ -273,7 +268,6 @@ class FirewallRuleSignal(FieldSignal):
 
     kind = "firewall_rule"
     probe = "firewall_rules"
-    literal = "firewall_rules"
     fields = ("name", "id", "program")
 
 
@@ -283,7 +277,6 @@ class ExtensionSignal(FieldSignal):
 
     kind = "extension"
     probe = "extensions"
-    literal = "extensions"
     fields = ("id", "name", "path")
 
 
@@ -293,7 +286,6 @@ class AppxSignal(FieldSignal):
 
     kind = "appx"
     probe = "appx"
-    literal = "appx"
     fields = ("name", "publisher")
 
 
@@ -303,5 +295,4 @@ class ReinstallSignal(FieldSignal):
 
     kind = "reinstall"
     probe = "reinstall"
-    literal = "reinstall"
     fields = ("text",)

@@ -94,7 +94,7 @@ def main(args: Sequence[str]) -> int:
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
         parser.epilog = _EPILOG
         parser.add_argument("--with", action=_With, metavar="FILE", help="an export (CSV, TSV); may be given again")
-        parser.add_argument("--column", action=_With, metavar="FIELD=NAME", help=f"fields: {', '.join(FIELDS)}")
+        parser.add_argument("--column", action=_With, metavar="FIELD=HEADER", help=f"fields: {', '.join(FIELDS)}")
         parser.add_argument("--encoding", help="of the exports; default: found out")
         parser.add_argument("--format", choices=("text", "json", "csv"), default="text", help="default: %(default)s")
         parser.add_argument("--out", metavar="FILE", help="write it there; the totals are shown all the same")
@@ -145,9 +145,7 @@ def _wanted(order: Sequence[tuple[str, str]]) -> list[tuple[str, dict[str, str]]
         if option == "with":
             found.append((value, dict(common)))
             continue
-        field, equal, name = value.partition("=")
-        if not equal or not name:
-            raise UsageError(f"--column {value}: write FIELD=NAME, such as --column host=NAME")
+        field, name = table.asked(value)
         (found[-1][1] if found else common)[field] = name
     if not found:
         raise UsageError("name an export with --with FILE")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog, files
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.identify import KINDS, Identifier, Judgement, Software
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.identify import Identifier, Judgement, Software
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
@@ -87,9 +87,7 @@ def main(args: Sequence[str]) -> int:
 def _columns(said: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in said:
-        field, equals, header = item.partition("=")
-        if not equals or not header:
-            raise UsageError(f"--column {item}: write --column FIELD=HEADER, such as --column name='Display Name'")
+        field, header = table.asked(item)
         if field in found:
             raise UsageError(f"--column {field}=... is given twice")
         found[field] = header
@@ -101,7 +99,7 @@ def _judged(
 ) -> Iterable[tuple[table.Row, Judgement]]:
     for row in read.rows:
         said = row.values["kind"].strip().casefold()
-        kind = _WORDS.get(said, said if said in KINDS else "")
+        kind = _WORDS.get(said, "")
         values = {field: row.values[field] for field in ("publisher", "version", "key", "path")}
         name = row.values["name"] or row.values["product"]
         found = judge.judge(Software(name=name, kind=kind, **values))
@@ -140,7 +138,7 @@ def _write(out: Path | None, read: table.Table, rows: Sequence[tuple[table.Row, 
 
 
 def _cell(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
+    """A cell that no spreadsheet takes for a formula; numbers and lone signs stay, for the rows are to be the same."""
     return f"'{value}" if _FORMULA.match(value) else value
 
 

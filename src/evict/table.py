@@ -102,6 +102,18 @@ class Table:
         return f"{self.path}: {len(self.rows)} rows, {self.encoding}, {name}; columns: {found}"
 
 
+def asked(column: str) -> tuple[str, str]:
+    """A `--column FIELD=HEADER` of a command line: field and header.
+
+    Raises:
+        UsageError: it has not that form.
+    """
+    field, equal, header = column.partition("=")
+    if not equal or not header:
+        raise UsageError(f"--column {column}: write FIELD=HEADER, such as --column host='Computer Name'")
+    return field, header
+
+
 def read(
     path: str | os.PathLike[str],
     fields: Sequence[str],

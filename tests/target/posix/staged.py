@@ -17,25 +17,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import LITERAL_KEYS
 
 NONCE = "evict-fedcba9876543210fedcba98"
-KEYS = (
-    "PACKAGES",
-    "UNITS",
-    "INIT_SCRIPTS",
-    "EXE_DIRS",
-    "PATHS",
-    "TREES",
-    "SETUP_FILES",
-    "USERS",
-    "GROUPS",
-    "MODULES",
-    "CHAINS",
-    "TRUST",
-    "LINE_FILES",
-    "LINE_TEXTS",
-    "IMAGES",
-)
+KEYS = tuple(key.upper() for key in LITERAL_KEYS["linux"])
 # The overlay's upper half must not lie below its lower half, hence the tmpfs.
 # An `alone` one has processes of its own, too, so that nothing that runs on this machine is seen.
 STAGE = """set -e

@@ -14,26 +14,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import LITERAL_KEYS
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import Observation, Probe, parse_posix
 
 NONCE = "evict-0123456789abcdef01234567"
-KEYS = (
-    "PACKAGES",
-    "UNITS",
-    "INIT_SCRIPTS",
-    "EXE_DIRS",
-    "PATHS",
-    "TREES",
-    "SETUP_FILES",
-    "USERS",
-    "GROUPS",
-    "MODULES",
-    "CHAINS",
-    "TRUST",
-    "LINE_FILES",
-    "LINE_TEXTS",
-    "IMAGES",
-)
+KEYS = tuple(key.upper() for key in LITERAL_KEYS["linux"])
 SHELLS = {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"], "mksh": ["mksh"], "ksh": ["ksh"]}
 Shell = list[str]
 
