@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
 
 
@@ -13,3 +18,19 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Cat
 def catalog() -> Catalog:
     """The catalog of the repository."""
     return knowledge.catalog()
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A folder everybody can reach, unlike those of pytest."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """No run of another test in this process."""
+    run.reset()
+    yield
+    run.reset()

@@ -3,40 +3,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 import json
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger, run
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
 from evict import audit, cli, options, playbook
 from evict.errors import UsageError
 from tests import runs
 
-
-@pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
-    """No run of another test in this process."""
-    run.reset()
-    yield
-    run.reset()
-
-
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A folder everybody can reach, unlike those of pytest."""
-    with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
+pytestmark = pytest.mark.usefixtures("fresh")
 
 
 # ---- options
@@ -289,200 +270,6 @@ def test_a_killed_audit_gets_its_rows(
     assert "inventory 2 = present 1 + not_attempted 1" in said
     assert "cut off before its end" in said
     runs.schema("rows-1").validate(json.loads((folder / run.ROWS).read_text()))
-
-
-# ---- evict report
-
-
-def test_report_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "run"
-    runs.ended(folder, {"a": Verdict.FAILED_EXPOSED, "b": Verdict.ABSENT})
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert cli.main(["report", str(folder)]) == 0
-    said = capsys.readouterr()
-    assert "inventory 2 = failed_exposed 1 + absent 1" in said.out
-    assert said.err == ""
-    assert cli.main(["report", str(folder), "--format", "json"]) == 0
-    assert capsys.readouterr().out.encode() == before[folder / run.ROWS]
-    assert cli.main(["report", str(folder), "--limit", "1"]) == 0
-    assert "... and more hosts that are not listed here: 1 = absent 1" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-
-
-def test_report_of_a_killed_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "run"
-    runs.begun(folder, inventory=["a", "b"], verdicts={"a": Verdict.PRESENT})
-    assert cli.main(["report", str(folder)]) == 0
-    said = capsys.readouterr()
-    assert "inventory 2 = present 1 + not_attempted 1" in said.out
-    assert "did not come to its end; hosts without evidence were not attempted" in said.err
-    assert json.loads((folder / run.ROWS).read_text())["complete"] is False
-
-
-def test_report_names_what_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty").mkdir()
-    runs.begun(tmp_path / "many" / "r1", inventory=["a"])
-    for folder, words in (
-        ("nowhere", "is no folder: name a run folder"),
-        ("empty", "holds no run of ours (there is no run.jsonl)\n"),
-        ("many", "it holds runs: r1"),
-    ):
-        for command in ("report", "check-evidence"):
-            assert cli.main([command, str(tmp_path / folder)]) == 1
-            said = capsys.readouterr()
-            assert (said.out, words in said.err) == ("", True), said.err
-
-
-def test_a_run_out_of_reach_is_named(public: Path) -> None:
-    (public / "dark" / "run").mkdir(parents=True)
-    (public / "dark").chmod(0o700 if os.geteuid() == 0 else 0)
-
-    def look(command: str) -> str:
-        return captured([command, str(public / "dark" / "run")])
-
-    for command in ("report", "check-evidence"):
-        said = runs.in_child(functools.partial(look, command), rights=False)
-        assert said.startswith(f"1 evict {command}: "), said
-        assert "Permission denied" in said
-    (public / "dark").chmod(0o700)
-
-
-def captured(args: list[str]) -> str:
-    """Exit code and error stream of a command in this process."""
-    with contextlib.redirect_stderr(io.StringIO()) as stream:
-        code = cli.main(args)
-    return f"{code} {stream.getvalue()}"
-
-
-def test_a_terminal_without_unicode_gets_a_report(tmp_path: Path) -> None:
-    host = "сервер-日本"
-    runs.ended(tmp_path / "run", {host: Verdict.ABSENT})
-    done = subprocess.run(
-        [sys.executable, "-m", "evict", "report", str(tmp_path / "run")],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert host.encode("ascii", "backslashreplace") in done.stdout
-
-
-def test_a_reader_that_goes_away_is_no_crash(tmp_path: Path) -> None:
-    runs.ended(tmp_path / "run", dict.fromkeys((f"host{n}" for n in range(50)), Verdict.ABSENT))
-    reader, writer = os.pipe()
-    os.close(reader)
-    done = subprocess.run(
-        [sys.executable, "-m", "evict", "report", str(tmp_path / "run")],
-        stdout=writer,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    os.close(writer)
-    assert b"Traceback" not in done.stderr
-    assert b"BrokenPipeError" not in done.stderr
-    assert done.returncode != 0
-
-
-# ---- evict check-evidence
-
-
-def test_whole_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs.ended(tmp_path / "run", {"a": Verdict.ABSENT, "b": Verdict.PRESENT})
-    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 0
-    said = capsys.readouterr().out
-    assert "5 records in 3 files, complete" in said
-    assert "keep a signed copy of manifest.json elsewhere" in said
-
-
-def test_evidence_of_a_killed_run_is_valid_so_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = runs.begun(tmp_path / "run", inventory=["a"], verdicts={"a": Verdict.ABSENT})
-    with open(made.host_log("a"), "ab") as stream:
-        stream.write(b'{"cut')
-    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 0
-    said = capsys.readouterr().out
-    assert "incomplete (no manifest: the run" in said
-    assert "but valid" in said
-    assert "cut    hosts/a.jsonl: its last line was not written to the end" in said
-
-
-def alter(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
-    """Change the lines of a file."""
-    before = path.read_bytes()
-    path.write_bytes(b"".join(line + b"\n" for line in change(before.splitlines())))
-    assert path.read_bytes() != before
-
-
-CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "line changed": (
-        lambda r: alter(r / "hosts" / "a.jsonl", lambda x: [x[0].replace(b"present", b"absent"), *x[1:]]),
-        "hosts/a.jsonl: line 2 does not follow the line before it",
-    ),
-    "newest line changed": (
-        lambda r: alter(r / "hosts" / "a.jsonl", lambda x: [x[0], x[1].replace(b"present", b"absent")]),
-        "hosts/a.jsonl: changed after the run ended",
-    ),
-    "line removed": (lambda r: alter(r / "hosts" / "a.jsonl", lambda x: x[1:]), "line 1 has the number 2"),
-    "newest line removed": (
-        lambda r: alter(r / "hosts" / "a.jsonl", lambda x: x[:1]),
-        "hosts/a.jsonl: changed after the run ended",
-    ),
-    "line added": (
-        lambda r: evidence.append(r / "hosts" / "a.jsonl", "scan", runs.scan("a"), run="test-run", host="a"),
-        "hosts/a.jsonl: changed after the run ended",
-    ),
-    "line twice": (lambda r: alter(r / "hosts" / "a.jsonl", lambda x: [*x, x[-1]]), "line 3 has the number 2"),
-    "lines reordered": (lambda r: alter(r / "hosts" / "a.jsonl", lambda x: x[::-1]), "line 1 has the number 2"),
-    "file removed": (lambda r: (r / "hosts" / "a.jsonl").unlink(), "hosts/a.jsonl: missing, though the manifest"),
-    "file added": (lambda r: (r / "notes.txt").write_text("x"), "notes.txt: added after the run ended"),
-    "host added": (
-        lambda r: evidence.append(r / "hosts" / "z.jsonl", "scan", runs.scan("z"), run="test-run", host="z"),
-        "hosts/z.jsonl: added after the run ended",
-    ),
-    "rows changed": (
-        lambda r: alter(r / "rows.json", lambda x: [line.replace(b'"present"', b'"absent"') for line in x]),
-        "rows.json: changed after the run ended",
-    ),
-    "rows removed": (lambda r: (r / "rows.json").unlink(), "rows.json: missing, though the manifest lists it"),
-    "run log changed": (
-        lambda r: alter(r / "run.jsonl", lambda x: [x[0], x[1].replace(b'"a",', b""), x[2]]),
-        "run.jsonl: line 3 does not follow the line before it",
-    ),
-    "run log emptied": (lambda r: os.truncate(r / "run.jsonl", 0), "run.jsonl: it holds no record"),
-    "manifest broken": (lambda r: (r / "manifest.json").write_text("{}"), "manifest.json is no manifest"),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_changed_evidence_is_found(change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "run"
-    runs.begun(folder, inventory=["a", "b"], verdicts={"a": Verdict.PRESENT})
-    made = runs.ended(folder, {"a": Verdict.PRESENT, "b": Verdict.ABSENT})
-    assert len(evidence.read(made.host_log("a"))) == 2
-    assert cli.main(["check-evidence", str(folder)]) == 0
-    capsys.readouterr()
-    do, words = CHANGES[change]
-    do(folder)
-    assert cli.main(["check-evidence", str(folder)]) == 1
-    said = capsys.readouterr()
-    assert any(line.startswith("WRONG  ") and words in line for line in said.out.splitlines()), said
-
-
-def test_a_link_among_the_evidence_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs.ended(tmp_path / "run", {"a": Verdict.ABSENT})
-    (tmp_path / "run" / "hosts" / "a.jsonl").rename(tmp_path / "a.jsonl")
-    (tmp_path / "run" / "hosts" / "a.jsonl").symlink_to(tmp_path / "a.jsonl")
-    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 1
-    said = capsys.readouterr()
-    assert "it is a link" in said.out + said.err
-
-
-def test_names_in_messages_are_inert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs.ended(tmp_path / "run", {"a": Verdict.ABSENT})
-    (tmp_path / "run" / "x\x1b[2J\u202e.txt").write_text("x")
-    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 1
-    said = capsys.readouterr().out
-    assert r"x\x1b[2J\u202e.txt: added after the run ended" in said
-    assert "\x1b" not in said
 
 
 # ---- the environment of ansible-playbook

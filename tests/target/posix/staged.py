@@ -19,6 +19,8 @@ import pytest
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import LITERAL_KEYS
 
+RELEASE = os.uname().release
+PIECES = ["LYXNwZXJza3", "S2FzcGVyc2t5", "thc3BlcnNre"]  # "Kaspersky" at its three places in base64
 NONCE = "evict-fedcba9876543210fedcba98"
 KEYS = tuple(key.upper() for key in LITERAL_KEYS["linux"])
 # The overlay's upper half must not lie below its lower half, hence the tmpfs.
@@ -177,3 +179,16 @@ def database(*extra: str) -> str:
     """Shell text that writes a dpkg database with one package in each state."""
     text = "".join(stanza(name, status) for name, (status, _) in STATES.items()) + "".join(extra)
     return f"cat >/var/lib/dpkg/status <<'END'\n{text}END\nmkdir -p /var/lib/dpkg/info; : >/var/lib/dpkg/info/x.list\n"
+
+
+STUB = """cat >/usr/sbin/{name} <<'END'
+#!/bin/sh
+{body}
+END
+chmod 755 /usr/sbin/{name}
+"""
+
+
+def stub(name: str, body: str) -> str:
+    """Shell text that puts a program of ours into a staged root."""
+    return STUB.format(name=name, body=body)

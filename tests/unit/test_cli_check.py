@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`evict check-evidence`: whole, cut and changed evidence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
+from evict import cli
+from tests import runs
+
+pytestmark = pytest.mark.usefixtures("fresh")
+
+
+def test_whole_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.ended(tmp_path / "run", {"a": Verdict.ABSENT, "b": Verdict.PRESENT})
+    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "5 records in 3 files, complete" in said
+    assert "keep a signed copy of manifest.json elsewhere" in said
+
+
+def test_evidence_of_a_killed_run_is_valid_so_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = runs.begun(tmp_path / "run", inventory=["a"], verdicts={"a": Verdict.ABSENT})
+    with open(made.host_log("a"), "ab") as stream:
+        stream.write(b'{"cut')
+    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 0
+    said = capsys.readouterr().out
+    assert "incomplete (no manifest: the run" in said
+    assert "but valid" in said
+    assert "cut    hosts/a.jsonl: its last line was not written to the end" in said
+
+
+def alter(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Change the lines of a file."""
+    before = path.read_bytes()
+    path.write_bytes(b"".join(line + b"\n" for line in change(before.splitlines())))
+    assert path.read_bytes() != before
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "line changed": (
+        lambda r: alter(r / "hosts" / "a.jsonl", lambda x: [x[0].replace(b"present", b"absent"), *x[1:]]),
+        "hosts/a.jsonl: line 2 does not follow the line before it",
+    ),
+    "newest line changed": (
+        lambda r: alter(r / "hosts" / "a.jsonl", lambda x: [x[0], x[1].replace(b"present", b"absent")]),
+        "hosts/a.jsonl: changed after the run ended",
+    ),
+    "line removed": (lambda r: alter(r / "hosts" / "a.jsonl", lambda x: x[1:]), "line 1 has the number 2"),
+    "newest line removed": (
+        lambda r: alter(r / "hosts" / "a.jsonl", lambda x: x[:1]),
+        "hosts/a.jsonl: changed after the run ended",
+    ),
+    "line added": (
+        lambda r: evidence.append(r / "hosts" / "a.jsonl", "scan", runs.scan("a"), run="test-run", host="a"),
+        "hosts/a.jsonl: changed after the run ended",
+    ),
+    "line twice": (lambda r: alter(r / "hosts" / "a.jsonl", lambda x: [*x, x[-1]]), "line 3 has the number 2"),
+    "lines reordered": (lambda r: alter(r / "hosts" / "a.jsonl", lambda x: x[::-1]), "line 1 has the number 2"),
+    "file removed": (lambda r: (r / "hosts" / "a.jsonl").unlink(), "hosts/a.jsonl: missing, though the manifest"),
+    "file added": (lambda r: (r / "notes.txt").write_text("x"), "notes.txt: added after the run ended"),
+    "host added": (
+        lambda r: evidence.append(r / "hosts" / "z.jsonl", "scan", runs.scan("z"), run="test-run", host="z"),
+        "hosts/z.jsonl: added after the run ended",
+    ),
+    "rows changed": (
+        lambda r: alter(r / "rows.json", lambda x: [line.replace(b'"present"', b'"absent"') for line in x]),
+        "rows.json: changed after the run ended",
+    ),
+    "rows removed": (lambda r: (r / "rows.json").unlink(), "rows.json: missing, though the manifest lists it"),
+    "run log changed": (
+        lambda r: alter(r / "run.jsonl", lambda x: [x[0], x[1].replace(b'"a",', b""), x[2]]),
+        "run.jsonl: line 3 does not follow the line before it",
+    ),
+    "run log emptied": (lambda r: os.truncate(r / "run.jsonl", 0), "run.jsonl: it holds no record"),
+    "manifest broken": (lambda r: (r / "manifest.json").write_text("{}"), "manifest.json is no manifest"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_evidence_is_found(change: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    runs.begun(folder, inventory=["a", "b"], verdicts={"a": Verdict.PRESENT})
+    made = runs.ended(folder, {"a": Verdict.PRESENT, "b": Verdict.ABSENT})
+    assert len(evidence.read(made.host_log("a"))) == 2
+    assert cli.main(["check-evidence", str(folder)]) == 0
+    capsys.readouterr()
+    do, words = CHANGES[change]
+    do(folder)
+    assert cli.main(["check-evidence", str(folder)]) == 1
+    said = capsys.readouterr()
+    assert any(line.startswith("WRONG  ") and words in line for line in said.out.splitlines()), said
+
+
+def test_a_link_among_the_evidence_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.ended(tmp_path / "run", {"a": Verdict.ABSENT})
+    (tmp_path / "run" / "hosts" / "a.jsonl").rename(tmp_path / "a.jsonl")
+    (tmp_path / "run" / "hosts" / "a.jsonl").symlink_to(tmp_path / "a.jsonl")
+    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr()
+    assert "it is a link" in said.out + said.err
+
+
+def test_names_in_messages_are_inert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs.ended(tmp_path / "run", {"a": Verdict.ABSENT})
+    (tmp_path / "run" / "x\x1b[2J\u202e.txt").write_text("x")
+    assert cli.main(["check-evidence", str(tmp_path / "run")]) == 1
+    said = capsys.readouterr().out
+    assert r"x\x1b[2J\u202e.txt: added after the run ended" in said
+    assert "\x1b" not in said
