@@ -81,7 +81,7 @@ Function Add-ObserveExtension {
         [AllowEmptyString()][string]$Path = ''
     )
 
-    if ($Id -match '^\{[0-9A-Fa-f-]{36}\}$' -and $Context.place.browser -eq 'ie') {
+    if ($Id -match '^\{[0-9A-Fa-f-]{36}\}$' -and $Context.browser -eq 'ie') {
         # Only a class id: its name and library stand with the class.
         foreach ($view in @(Get-ObserveView)) {
             $found = @{ name = ''; path = '' }
@@ -103,8 +103,8 @@ Function Add-ObserveExtension {
         return
     }
     $record = @{
-        browser = $Context.place.browser
-        kind = $Context.place.kind
+        browser = $Context.browser
+        kind = $Context.kind
         hive = $Context.hive
         sid = $Context.sid
         id = $Id
@@ -122,7 +122,7 @@ Function Add-ObserveExtension {
 $script:ReadExtensions = {
     param ($Probe, $Key, $Label, $Context)
 
-    if ($Context.place.form -eq 'keys') {
+    if ($Context.form -eq 'keys') {
         Read-ObserveChildKey -Probe $Probe -Key $Key -Label $Label -Context $Context -Script {
             param ($Probe, $Key, $Label, $Context)
 
@@ -145,10 +145,10 @@ $script:ReadExtensions = {
     $values = Get-ObserveKeyValue -Probe $Probe -Key $Key -Label $Label
     foreach ($name in @($values.Keys | Sort-Object)) {
         $text = ConvertTo-ObserveText -Value $values[$name]
-        if ($Context.place.form -eq 'values') {
+        if ($Context.form -eq 'values') {
             Add-ObserveExtension -Probe $Probe -Context $Context -Id $name -Path $text
         }
-        elseif ($Context.place.form -eq 'list') {
+        elseif ($Context.form -eq 'list') {
             $id, $url = $text -split ';', 2
             Add-ObserveExtension -Probe $Probe -Context $Context -Id $id -Path ([string]$url)
         }
@@ -187,7 +187,8 @@ Function Read-ObserveExtensionFolder {
                 continue
             }
             $place = $Context.Clone()
-            $place.place = @{ browser = $browser; kind = 'extension' }
+            $place.browser = $browser
+            $place.kind = 'extension'
             $place.hive = 'user'
             $place.sid = $one.sid
             try {
@@ -227,37 +228,13 @@ Function Read-ObserveExtension {
     if ($null -eq $filter) {
         return
     }
-    $context = @{ filter = $filter; hive = 'machine'; sid = ''; seen = @{}; place = $null }
+    $context = @{ filter = $filter; seen = @{} }
     $users = Open-ObserveBaseKey -Hive Users -View 64
     try {
         $loaded = @(Get-ObserveHive -Users $users)
         Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $Literal
-        $software = @(Open-ObserveSoftware -Users $users -Sid $loaded)
-        try {
-            foreach ($root in $software) {
-                foreach ($place in $script:Places) {
-                    $one = $context.Clone()
-                    $one.place = $place
-                    $one.hive = $root.hive
-                    $one.sid = $root.sid
-                    $arguments = @{
-                        Probe = $Probe
-                        Key = $root.key
-                        Name = '{0}\{1}' -f $root.path, $place.path
-                        Label = $root.label -f $place.path
-                        Context = $one
-                    }
-                    Use-ObserveSubKey @arguments -Script $script:ReadExtensions
-                }
-            }
-        }
-        finally {
-            foreach ($root in $software) {
-                if ($root.own) {
-                    $root.key.Dispose()
-                }
-            }
-        }
+        $walk = @{ Probe = $Probe; Users = $users; Sid = $loaded; Place = $script:Places; Context = $context }
+        Read-ObserveSoftware @walk -Script $script:ReadExtensions
     }
     finally {
         $users.Dispose()

@@ -261,6 +261,53 @@ Function Open-ObserveSoftware {
     }
 }
 
+Function Read-ObserveSoftware {
+    <#
+    .SYNOPSIS
+    Use-ObserveSubKey for some keys in all places where programs keep settings. The script's context gets what a place says
+    besides its path, and hive and sid.
+    .PARAMETER Place
+    Hashtables: path (below such a place), and what else the script wants to know.
+    #>
+    param (
+        [hashtable]$Probe,
+        [object]$Users,
+        [AllowEmptyCollection()][string[]]$Sid,
+        [hashtable[]]$Place,
+        [hashtable]$Context,
+        [scriptblock]$Script
+    )
+
+    $software = @(Open-ObserveSoftware -Users $Users -Sid $Sid)
+    try {
+        foreach ($root in $software) {
+            foreach ($item in $Place) {
+                $one = $Context.Clone()
+                $one.hive = $root.hive
+                $one.sid = $root.sid
+                foreach ($name in @($item.Keys)) {
+                    $one[$name] = $item[$name]
+                }
+                $arguments = @{
+                    Probe = $Probe
+                    Key = $root.key
+                    Name = '{0}\{1}' -f $root.path, $item.path
+                    Label = $root.label -f $item.path
+                    Context = $one
+                }
+                Use-ObserveSubKey @arguments -Script $Script
+            }
+        }
+    }
+    finally {
+        foreach ($root in $software) {
+            if ($root.own) {
+                $root.key.Dispose()
+            }
+        }
+    }
+}
+
 Function Test-ObserveMachineKey {
     <#
     .SYNOPSIS
@@ -289,9 +336,9 @@ Export-ModuleMember -Function @(
     'Get-ObserveValue'
     'Get-ObserveView'
     'Open-ObserveBaseKey'
-    'Open-ObserveSoftware'
     'Read-ObserveChildKey'
     'Read-ObserveMachineKey'
+    'Read-ObserveSoftware'
     'Test-ObserveMachineKey'
     'Use-ObserveSubKey'
 )

@@ -192,32 +192,8 @@ Function Read-ObserveReinstall {
     try {
         $loaded = @(Get-ObserveHive -Users $users)
         Add-ObserveUnloadedHive -Probe $Probe -Loaded $loaded -Literal $Literal
-        $software = @(Open-ObserveSoftware -Users $users -Sid $loaded)
-        try {
-            foreach ($root in $software) {
-                foreach ($place in $script:Entries) {
-                    $one = $context.Clone()
-                    $one.kind = $place.kind
-                    $one.depth = $place.depth
-                    $one.only = $place['only']
-                    $arguments = @{
-                        Probe = $Probe
-                        Key = $root.key
-                        Name = '{0}\{1}' -f $root.path, $place.path
-                        Label = $root.label -f $place.path
-                        Context = $one
-                    }
-                    Use-ObserveSubKey @arguments -Script $script:ReadEntries
-                }
-            }
-        }
-        finally {
-            foreach ($root in $software) {
-                if ($root.own) {
-                    $root.key.Dispose()
-                }
-            }
-        }
+        $walk = @{ Probe = $Probe; Users = $users; Sid = $loaded; Place = $script:Entries; Context = $context }
+        Read-ObserveSoftware @walk -Script $script:ReadEntries
         foreach ($place in $script:UserEntries) {
             $one = $context.Clone()
             $one.kind = $place.kind

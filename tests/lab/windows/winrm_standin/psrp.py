@@ -15,6 +15,7 @@ import binascii
 import threading
 import uuid
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,7 @@ from psrpcore.types import ErrorCategoryInfo, HostMethodIdentifier, NETException
 
 from . import soap
 from .backends import Backend
+from .resource import Resource
 from .shells import Command
 
 POWERSHELL = "http://schemas.microsoft.com/powershell"
@@ -160,44 +162,14 @@ class _Shell:
         self._changed.notify_all()
 
 
-class PSRP:
-    """Answers requests for `RESOURCE_URI`; one object per server, used by all its connections."""
+class PSRP(Resource[_Shell]):
+    """The resource that carries PowerShell's own protocol."""
+
+    uri = RESOURCE_URI
 
     def __init__(self, backend: Backend) -> None:
+        super().__init__()
         self._backend = backend
-        self._shells: dict[str, _Shell] = {}
-        self._lock = threading.Lock()
-
-    def handle(self, request: soap.Request) -> bytes:
-        """Answer one request.
-
-        Raises:
-            soap.Fault: the request names nothing that exists, or asks for what the stand-in does not do.
-        """
-        if request.operation == "Create":
-            return self._create(request)
-        with self._lock:
-            shell = self._shells.get(request.shell_id)
-        if shell is None:
-            raise soap.unknown_selector()
-        if request.operation == "Delete":
-            with self._lock:
-                self._shells.pop(request.shell_id, None)
-            shell.kill()
-            return soap.envelope(soap.TRANSFER + "DeleteResponse", request.message_id, "")
-        operations = {"Command": _command, "Send": _send, "Receive": _receive, "Signal": _signal}
-        if request.operation not in operations:
-            raise soap.unsupported(f"the action {request.action}")
-        body = operations[request.operation](request, shell)
-        return soap.envelope(f"{soap.SHELL}{request.operation}Response", request.message_id, body)
-
-    def close(self) -> None:
-        """End everything that still runs."""
-        with self._lock:
-            shells = list(self._shells.values())
-            self._shells.clear()
-        for shell in shells:
-            shell.kill()
 
     def _create(self, request: soap.Request) -> bytes:
         wanted = request.body.find("rsp:Shell", soap.NS)
@@ -206,18 +178,11 @@ class PSRP:
         shell_id = (wanted.get("ShellId") or soap.new_id()).upper()
         shell = _Shell(self._backend)
         shell.feed(_bytes(wanted.findtext(f"{{{POWERSHELL}}}creationXml", "")), None)
-        with self._lock:
-            self._shells[shell_id] = shell
-        return soap.envelope(
-            soap.TRANSFER + "CreateResponse",
-            request.message_id,
-            f"<x:ResourceCreated><a:Address>{soap.NS['a']}/role/anonymous</a:Address><a:ReferenceParameters>"
-            f"<w:ResourceURI>{RESOURCE_URI}</w:ResourceURI><w:SelectorSet>"
-            f'<w:Selector Name="ShellId">{shell_id}</w:Selector></w:SelectorSet></a:ReferenceParameters>'
-            "</x:ResourceCreated>"
-            f"<rsp:Shell><rsp:ShellId>{shell_id}</rsp:ShellId><rsp:ResourceUri>{RESOURCE_URI}</rsp:ResourceUri>"
-            "<rsp:InputStreams>stdin pr</rsp:InputStreams><rsp:OutputStreams>stdout</rsp:OutputStreams></rsp:Shell>",
-        )
+        streams = "<rsp:InputStreams>stdin pr</rsp:InputStreams><rsp:OutputStreams>stdout</rsp:OutputStreams>"
+        return self._made(request, shell_id, shell, streams)
+
+    def _operations(self) -> Mapping[str, Callable[[soap.Request, _Shell], str]]:
+        return {"Command": _command, "Send": _send, "Receive": _receive, "Signal": _signal}
 
 
 def _command(request: soap.Request, shell: _Shell) -> str:

@@ -5,75 +5,39 @@ from __future__ import annotations
 
 import base64
 import binascii
-import threading
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Mapping
 from xml.sax.saxutils import escape
 
 from . import soap
 from .backends import Backend
+from .resource import Resource
 from .shells import STREAMS, Command, Output, Shell
 
 RESOURCE_URI = soap.SHELL + "cmd"
 
 
-class WinRS:
-    """Answers requests for `RESOURCE_URI`; one object per server, used by all its connections."""
+class WinRS(Resource[Shell]):
+    """The resource that carries command lines."""
+
+    uri = RESOURCE_URI
 
     def __init__(self, backend: Backend, owner: str) -> None:
+        super().__init__()
         self._backend = backend
         self._owner = owner
-        self._shells: dict[str, Shell] = {}
-        self._lock = threading.Lock()
 
-    def handle(self, request: soap.Request) -> bytes:
-        """Answer one request.
-
-        Raises:
-            soap.Fault: the request names nothing that exists, or asks for what the stand-in does not do.
-        """
-        if request.operation == "Create":
-            return self._create(request)
-        with self._lock:
-            shell = self._shells.get(request.shell_id)
-        if shell is None:
-            raise soap.unknown_selector()
-        if request.operation == "Delete":
-            with self._lock:
-                self._shells.pop(shell.id, None)
-            shell.kill()
-            return soap.envelope(soap.TRANSFER + "DeleteResponse", request.message_id, "")
-        operations = {"Command": self._command, "Send": self._send, "Receive": self._receive, "Signal": self._signal}
-        if request.operation not in operations:
-            raise soap.unsupported(f"the action {request.action}")
-        body = operations[request.operation](request, shell)
-        return soap.envelope(f"{soap.SHELL}{request.operation}Response", request.message_id, body)
-
-    def close(self) -> None:
-        """End everything that still runs."""
-        with self._lock:
-            shells = list(self._shells.values())
-            self._shells.clear()
-        for shell in shells:
-            shell.kill()
+    def _operations(self) -> Mapping[str, Callable[[soap.Request, Shell], str]]:
+        return {"Command": self._command, "Send": self._send, "Receive": self._receive, "Signal": self._signal}
 
     def _create(self, request: soap.Request) -> bytes:
         for part in ("WorkingDirectory", "Environment"):
             if request.body.find(f"rsp:Shell/rsp:{part}", soap.NS) is not None:
                 raise soap.unsupported(f"a shell with {part}")
         shell = Shell()
-        with self._lock:
-            self._shells[shell.id] = shell
-        return soap.envelope(
-            soap.TRANSFER + "CreateResponse",
-            request.message_id,
-            f"<x:ResourceCreated><a:Address>{soap.NS['a']}/role/anonymous</a:Address><a:ReferenceParameters>"
-            f"<w:ResourceURI>{RESOURCE_URI}</w:ResourceURI><w:SelectorSet>"
-            f'<w:Selector Name="ShellId">{shell.id}</w:Selector></w:SelectorSet></a:ReferenceParameters>'
-            "</x:ResourceCreated>"
-            f"<rsp:Shell><rsp:ShellId>{shell.id}</rsp:ShellId><rsp:ResourceUri>{RESOURCE_URI}</rsp:ResourceUri>"
-            f"<rsp:Owner>{escape(self._owner)}</rsp:Owner><rsp:InputStreams>stdin</rsp:InputStreams>"
-            f"<rsp:OutputStreams>{' '.join(STREAMS)}</rsp:OutputStreams></rsp:Shell>",
-        )
+        details = f"<rsp:Owner>{escape(self._owner)}</rsp:Owner><rsp:InputStreams>stdin</rsp:InputStreams>"
+        details += f"<rsp:OutputStreams>{' '.join(STREAMS)}</rsp:OutputStreams>"
+        return self._made(request, shell.id, shell, details)
 
     def _command(self, request: soap.Request, shell: Shell) -> str:
         line = request.body.find("rsp:CommandLine", soap.NS)
