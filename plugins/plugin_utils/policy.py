@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import difflib
 import re
 import typing as t
 from collections.abc import Callable, Mapping
 
+from .provider import Source
 from .verdict import Verb, Verdict, default_fail_on
 
 RUN_ID: t.Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")
@@ -16,6 +18,46 @@ RUN_ID: t.Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")
 
 class PolicyError(ValueError):
     """A user variable is wrong; the text names the variable, its value and the remedy, one line a mistake."""
+
+
+Reboot = t.Literal["never", "if_needed", "window"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Exclusion:
+    """What the replacement leaves alone: a `path`, a `process` or an `extension`."""
+
+    kind: t.Literal["path", "process", "extension"]
+    value: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A maintenance window, both ends in UTC."""
+
+    start: datetime.datetime
+    end: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class SecretRef:
+    """Where a secret is, never what it is.
+
+    Attributes:
+        how: `variable` (a variable of the host, such as a vaulted one), `file` (on the controller, 0600), `lookup` (a
+            lookup plugin).
+        name: of the variable, path of the file, or name of the plugin.
+        terms, options: of the lookup.
+        format: `plain`, `utf16le_hex`, or empty for what the catalog or the provider says.
+        property: MSI property to pass it in, empty for the catalog's.
+    """
+
+    how: t.Literal["variable", "file", "lookup"]
+    name: str
+    terms: tuple[str, ...] = ()
+    options: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    format: str = ""
+    property: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +71,23 @@ class Policy:
         run: name of the run (`evict_run`), empty for the job id of AWX or a time stamp.
         fail_on: verdicts on which the gate task fails a host (`evict_fail_on`).
         probe_timeout: seconds one probe may take on a host (`evict_probe_timeout`).
+        consent: words of agreement (`evict_consent`): `remove` to act at all, `unprotected` for the provider `none`.
+        waves: sizes of the waves (`evict_waves`); the last one repeats.
+        approved_plan: plan.json that was approved (`evict_approved_plan`), a path on the controller.
+        plan_hours: hours a plan is valid (`evict_plan_hours`).
+        replacement, fallback: platform -> id of the provider (`evict_replacement`, `evict_fallback`).
+        replacement_source, fallback_source: where they come from, None for the provider's own repository.
+        replacement_settings, fallback_settings: as given; the provider's own file says what there may be.
+        exclusions: what the replacement leaves alone, active before its real-time protection (`evict_exclusions`).
+        exclusive_group: of hosts with this name only one is changed at a time (`evict_exclusive_group`).
+        roles: server roles that may be removed (`evict_roles`).
+        waivers: file with waivers (`evict_waivers`), a path on the controller.
+        secrets: owner (product or provider) -> name -> where the secret is (`evict_secrets`), never its value.
+        reboot: `never`, `if_needed` or `window` (`evict_reboot`).
+        windows: maintenance windows (`evict_windows`).
+        purge: remove what the catalog marks as safe after the removal (`evict_purge`).
+        max_signature_age: hours (`evict_max_signature_age`).
+        proxy: proxy for downloads of the hosts, without a login (`evict_proxy`).
     """
 
     hosts: str = "all"
@@ -37,6 +96,26 @@ class Policy:
     run: str = ""
     fail_on: tuple[Verdict, ...] = default_fail_on(Verb.AUDIT)
     probe_timeout: int = 20
+    consent: frozenset[str] = frozenset()
+    waves: tuple[int, ...] = (1, 10, 50, 200)
+    approved_plan: str = ""
+    plan_hours: int = 72
+    replacement: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    fallback: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    replacement_source: Source | None = None
+    fallback_source: Source | None = None
+    replacement_settings: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    fallback_settings: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    exclusions: tuple[Exclusion, ...] = ()
+    exclusive_group: str = ""
+    roles: frozenset[str] = frozenset()
+    waivers: str = ""
+    secrets: Mapping[str, Mapping[str, SecretRef]] = dataclasses.field(default_factory=dict)
+    reboot: Reboot = "never"
+    windows: tuple[Window, ...] = ()
+    purge: bool = True
+    max_signature_age: int = 168
+    proxy: str = ""
 
 
 def _text(value: object) -> str:
