@@ -7,11 +7,18 @@ import dataclasses
 import json
 import typing as t
 
+from .plan import Plan, State
 from .verdict import Verdict
 
 SCHEMA: t.Final = "evict.kaspersky/rows/1"
 SHORT_LIMIT: t.Final = 1000  # bytes of JSON; design: under 1 kB
 Protection = t.Literal["active", "none", "unknown", ""]
+_PLAN: t.Final = ("plan", "plan_state", "inhibitors")  # keys of a row that only a run with plans has
+_BY_STATE: t.Final[t.Mapping[State, Verdict]] = {
+    "blocked": Verdict.BLOCKED,
+    "excepted": Verdict.EXCEPTED,
+    "nothing_to_do": Verdict.NOTHING_TO_DO,
+}
 # What a fact may be about; the order is the one reports show them in.
 TOPICS: t.Final = (
     "protection",
@@ -67,6 +74,9 @@ class Row:
         protected_by: by what, and how that is known.
         facts: context of the host, by topic.
         observation_digest: of the observation the row was made from.
+        plan: digest of the host's plan; empty where none was made.
+        plan_state: state of the plan (`plan.State`); empty where none was made.
+        inhibitors: those that block, as `id: diagnosis`.
     """
 
     host: str
@@ -81,11 +91,36 @@ class Row:
     protected_by: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
     observation_digest: str = ""
+    plan: str = ""
+    plan_state: State | t.Literal[""] = ""
+    inhibitors: tuple[str, ...] = ()
+
+    def planned(self, plan: Plan) -> Row:
+        """The row of the assessment with what its plan says: the verdict of the plan, and why it is blocked.
+
+        Args:
+            plan: the plan that was made from the same assessment.
+        """
+        inhibitors = tuple(f"{hit.id}: {hit.diagnosis}" for hit in plan.blocking) if plan.state == "blocked" else ()
+        reasons = self.reasons
+        if plan.state == "excepted" and (waiver := plan.excepted):
+            reasons = (f"excepted by {waiver.owner} until {waiver.expires}: {waiver.reason}", *reasons)
+        return dataclasses.replace(
+            self,
+            verdict=_BY_STATE.get(plan.state, self.verdict),
+            reasons=(*inhibitors, *reasons),
+            plan=plan.digest(),
+            plan_state=plan.state,
+            inhibitors=inhibitors,
+        )
 
     def to_dict(self) -> dict[str, t.Any]:
-        """The long row, as in `rows.json`."""
+        """The long row, as in `rows.json`. Rows of runs without plans do not speak of them."""
         data = dataclasses.asdict(self)
         data["verdict"] = str(self.verdict)
+        if not any(data[name] for name in _PLAN):
+            for name in _PLAN:
+                del data[name]
         return t.cast("dict[str, t.Any]", _lists(data))
 
     @classmethod
@@ -99,6 +134,9 @@ class Row:
             protection = str(data.get("protection", ""))
             if protection not in t.get_args(Protection):
                 raise ValueError(f"not a row: protection is {protection!r}")
+            state = str(data.get("plan_state", ""))
+            if state and state not in t.get_args(State):
+                raise ValueError(f"not a row: plan_state is {state[:60]!r}")
             return cls(
                 host=str(data["host"]),
                 verdict=Verdict(data["verdict"]),
@@ -112,6 +150,9 @@ class Row:
                 protected_by=tuple(map(str, data.get("protected_by", ()))),
                 facts=tuple(Fact(str(f["topic"]), str(f["text"])) for f in data.get("facts", ())),
                 observation_digest=str(data.get("observation_digest", "")),
+                plan=str(data.get("plan", "")),
+                plan_state=t.cast("State", state),
+                inhibitors=tuple(map(str, data.get("inhibitors", ()))),
             )
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not a row: {exc!r}") from exc
@@ -124,7 +165,7 @@ class Row:
             "products": [_clip(p.label(), 60) for p in self.products[:6]],
             "reasons": [],
             "protection": self.protection,
-            "plan": None,
+            "plan": self.plan[:12] or None,
         }
         hidden = len(self.products) - len(short["products"])
         if hidden > 0:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Hit, Plan, State, Waived
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import VARIABLES, Policy, PolicyError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import TOPICS, Fact, ProductRow, Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import (
@@ -107,6 +108,9 @@ ROWS = st.builds(
     protected_by=TEXTS,
     facts=st.lists(st.builds(Fact, topic=st.sampled_from(TOPICS), text=TEXT), max_size=3).map(tuple),
     observation_digest=st.sampled_from(["", "a" * 64]),
+    plan=st.sampled_from(["", "0123456789abcdef" * 4]),
+    plan_state=st.sampled_from(["", "act", "blocked", "excepted", "nothing_to_do", "undecided"]),
+    inhibitors=TEXTS,
 )
 
 
@@ -116,7 +120,7 @@ def test_short_row_is_below_a_kilobyte_and_keeps_what_counts(row: Row) -> None:
     assert len(json.dumps(short)) < 1024
     assert list(short) == ["host", "verdict", "products", "reasons", "protection", "plan"]
     assert short["verdict"] == row.verdict
-    assert short["plan"] is None
+    assert short["plan"] == (row.plan[:12] or None)
     shown = row.products[:6]
     for product, label in zip(shown, short["products"], strict=False):
         assert label.startswith(product.id)
@@ -162,11 +166,51 @@ def test_long_row_comes_back_and_fits_the_schema(row: Row) -> None:
         {"host": "a", "verdict": "absent", "products": [None]},
         {"host": "a", "verdict": "absent", "reasons": None},
         {"host": "a", "verdict": ["absent"]},
+        {"host": "a", "verdict": "absent", "plan_state": "maybe"},
+        {"host": "a", "verdict": "absent", "inhibitors": None},
     ],
 )
 def test_what_is_no_row_is_refused(data: dict[str, t.Any]) -> None:
     with pytest.raises(ValueError, match=r"not a row|is not a valid Verdict"):
         Row.from_dict(data)
+
+
+WAIVER = Waived("ops", "replaced in May", "T-1", "2024-12-31")
+HIT = Hit("disk_encryption", "disk encryption", "the product encrypts drive C:", "decrypt it first", False)
+LIFTED = Hit("mail_role", "mail role", "it scans mail", "move the role", True, WAIVER)
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict", "first"),
+    [
+        ("act", "present", "kesl runs"),
+        ("undecided", "present", "kesl runs"),
+        ("nothing_to_do", "nothing_to_do", "kesl runs"),
+        ("excepted", "excepted", "excepted by ops until 2024-12-31: replaced in May"),
+        ("blocked", "blocked", "disk_encryption: the product encrypts drive C:"),
+    ],
+)
+def test_the_row_of_a_plan(state: State, verdict: str, first: str) -> None:
+    plan = Plan(
+        host="web1",
+        machine="m1",
+        platform="linux",
+        state=state,
+        verdict="present",
+        inhibitors=(HIT, LIFTED) if state == "blocked" else (LIFTED,),
+        excepted=WAIVER if state == "excepted" else None,
+    )
+    row = runs.row("web1", Verdict.PRESENT, reasons=("kesl runs",)).planned(plan)
+    assert (str(row.verdict), row.reasons[0], row.reasons[-1]) == (verdict, first, "kesl runs")
+    assert (row.plan, row.plan_state) == (plan.digest(), state)
+    # What a waiver lifts blocks nothing.
+    assert row.inhibitors == (("disk_encryption: the product encrypts drive C:",) if state == "blocked" else ())
+    assert row.short()["plan"] == plan.digest()[:12]
+    assert Row.from_dict(json.loads(json.dumps(row.to_dict()))) == row
+
+
+def test_rows_without_a_plan_are_as_they_were() -> None:
+    assert {"plan", "plan_state", "inhibitors"}.isdisjoint(runs.row("web1", Verdict.PRESENT).to_dict())
 
 
 # ---- policy
