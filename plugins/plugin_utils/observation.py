@@ -81,6 +81,42 @@ PROBES: t.Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }
 
+# Probes that a hand answers only when a plan is asked for: what an act would meet on the host. They are context, no
+# verdict depends on what they say. `roles` and `sessions` of Windows are among the probes of every answer.
+PREFLIGHT: t.Final[Mapping[str, tuple[str, ...]]] = {
+    "linux": (
+        "manager",
+        "space",
+        "resources",
+        "tools",
+        "enforcement",
+        "repository",
+        "egress",
+        "quarantine",
+        "obstacles",
+        "roles",
+        "sessions",
+        "desktop",
+        "limits",
+    ),
+    "macos": (),
+    "windows": (
+        "installer",
+        "msi",
+        "space",
+        "resources",
+        "enforcement",
+        "defender",
+        "egress",
+        "firewall",
+        "protected_services",
+        "quarantine",
+        "vaults",
+        "desktop",
+        "tools",
+    ),
+}
+
 Record = Mapping[str, str]
 
 
@@ -101,7 +137,7 @@ class Observation:
         platform: `linux`, `windows`, or the host's own word for a system nobody here knows.
         collector: `posix-sh` or `powershell`.
         host: facts about the host itself, all texts, any may be missing.
-        probes: by probe id; all probes of PROBES[platform] are there.
+        probes: by probe id; all probes of PROBES[platform] are there, and those of PREFLIGHT[platform] when asked for.
     """
 
     platform: str
@@ -171,12 +207,13 @@ class _Reader:
             self.answers[probe] = (t.cast(Status, status), fields.get("reason", ""))
 
 
-def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
+def parse_posix(text: str | bytes, nonce: str, *, preflight: bool = False) -> Observation | None:
     """Read the answer of `probes/posix/observe.sh` or `observe_macos.sh` (docs/formats.md, section 3).
 
     Args:
         text: all the host printed, noise included.
         nonce: the frame word this run gave to the script.
+        preflight: was it asked for the preflight probes, too? One that is missing then is `unknown`.
 
     Returns:
         The observation, with the probes of the platform the host says it is (Linux's when it does not say); None when
@@ -197,7 +234,7 @@ def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
     probes: dict[str, Probe] = {}
     host = dict(next(iter(reader.records.get("host", [])), {}))
     platform = _platform(host)
-    for name in dict.fromkeys((*PROBES.get(platform, PROBES["linux"]), *reader.answers, *reader.records)):
+    for name in dict.fromkeys((*_asked(platform, preflight, "linux"), *reader.answers, *reader.records)):
         status, reason = reader.answers.get(name, ("unknown", CUT))
         if trouble := reader.spoiled.get(name) or reader.spoiled.get("*"):
             status, reason = "unknown", trouble
@@ -208,11 +245,12 @@ def parse_posix(text: str | bytes, nonce: str) -> Observation | None:
     return Observation(platform=platform, collector="posix-sh", host=host, probes=probes)
 
 
-def from_dict(data: object) -> Observation:
+def from_dict(data: object, *, preflight: bool = False) -> Observation:
     """Read an observation in its canonical form (the Windows hand's answer, or evidence), trusting none of it.
 
     Args:
         data: any value; what does not fit becomes an `unknown` probe.
+        preflight: was the host asked for the preflight probes, too? One that is missing then is `unknown`.
 
     Raises:
         ValueError: it is no observation of a schema version we know.
@@ -223,7 +261,7 @@ def from_dict(data: object) -> Observation:
     given = data.get("probes")
     given = given if isinstance(given, Mapping) else {}
     probes: dict[str, Probe] = {}
-    for name in dict.fromkeys((*PROBES.get(platform, ()), *(n for n in given if isinstance(n, str)))):
+    for name in dict.fromkeys((*_asked(platform, preflight), *(n for n in given if isinstance(n, str)))):
         if _PROBE_ID.match(name):
             probes[name] = _probe_from(given.get(name))
     host = data.get("host")
@@ -254,6 +292,12 @@ def _probe(status: Status, reason: str, records: Sequence[Record]) -> Probe:
     if status == "unknown" and not reason:
         reason = "the host gave no reason"
     return Probe(status, reason, tuple(records))
+
+
+def _asked(platform: str, preflight: bool, other: str = "") -> tuple[str, ...]:
+    """The probes that must be in an answer; a platform that nobody here knows gets those of the `other` one."""
+    known = platform if platform in PROBES else other
+    return (*PROBES.get(known, ()), *(PREFLIGHT.get(known, ()) if preflight else ()))
 
 
 def _platform(host: Record) -> str:

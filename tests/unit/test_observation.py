@@ -10,7 +10,13 @@ import jsonschema
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import observation
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import CUT, PROBES, from_dict, parse_posix
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import (
+    CUT,
+    PREFLIGHT,
+    PROBES,
+    from_dict,
+    parse_posix,
+)
 
 NONCE = "evict-0123456789abcdef01234567"
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "observation-1.json").read_text())
@@ -142,3 +148,40 @@ def test_limits_hold() -> None:
     seen = parse_posix(frame("R paths path=/" + "x" * 100_000, *whole(paths="ok")), NONCE)
     assert seen is not None
     assert len(seen.probes["paths"].records[0]["path"]) == observation.MAX_VALUE
+
+
+def test_a_preflight_probe_that_was_asked_for_and_is_missing_is_unknown() -> None:
+    gone = PREFLIGHT["linux"][-1]
+    answered = [f"P {name} absent" for name in PREFLIGHT["linux"][:-1]]
+    seen = parse_posix(frame(*whole(), *answered), NONCE, preflight=True)
+    assert seen is not None
+    assert set(seen.probes) == {*PROBES["linux"], *PREFLIGHT["linux"]}
+    assert {n: p.reason for n, p in seen.probes.items() if p.status == "unknown"} == {gone: CUT}
+    data = seen.to_dict()
+    del data["probes"][gone]
+    assert from_dict(data, preflight=True).probes[gone].reason == CUT
+    assert gone not in from_dict(data).probes
+
+
+def test_without_the_question_an_answer_has_no_preflight_probe() -> None:
+    seen = parse_posix(frame(*whole()), NONCE)
+    assert seen is not None
+    assert set(seen.probes) == set(PROBES["linux"])
+    windows = {"schema": observation.SCHEMA, "platform": "windows", "probes": {}}
+    assert set(from_dict(windows).probes) == set(PROBES["windows"])
+    assert set(from_dict(windows, preflight=True).probes) == {*PROBES["windows"], *PREFLIGHT["windows"]}
+
+
+def test_a_mac_has_no_preflight_probe() -> None:
+    lines = [f"P {name} absent" for name in PROBES["macos"] if name != "host"]
+    seen = parse_posix(frame("R host system=Darwin", "P host ok", *lines), NONCE, preflight=True)
+    assert seen is not None
+    assert (seen.platform, set(seen.probes)) == ("macos", set(PROBES["macos"]))
+
+
+def test_the_page_names_the_preflight_probes() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    for platform, number in (("linux", 3), ("windows", 4)):
+        section = text.partition(f"\n## {number}.")[2].partition("\n## ")[0]
+        table = section.partition("reflight probes")[2]
+        assert [name for name in PREFLIGHT[platform] if f"\n| `{name}` |" not in table] == []
