@@ -10,8 +10,11 @@ import unicodedata
 from collections.abc import Iterable
 
 from ..ledger import Ledger, natural
+from ..plain import inert
 from ..row import Row
 from ..verdict import SEVERITY, Verdict
+
+__all__ = ["LIMIT", "QUIET", "clip", "found", "inert", "protection", "render", "totals", "why", "width", "worst_first"]
 
 LIMIT: t.Final = 200  # lines for single hosts unless told otherwise
 _HOST, _PRODUCTS, _WHY = 40, 48, 240  # widest columns
@@ -26,13 +29,6 @@ QUIET: t.Final = frozenset(
         Verdict.EXCEPTED,
     }
 )
-
-
-def inert(text: str) -> str:
-    """A text that can do nothing to a terminal: control characters, bidi marks and the like become visible escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode("ascii") for c in text)
 
 
 def width(text: str) -> int:
