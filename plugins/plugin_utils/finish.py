@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may be removed after the products are gone, and what of their remains stays for a person. Pure.
+
+Only what the catalog marks as safe, and nothing that any entry of the platform says never to touch. Where a path to
+remove holds one to keep, the step names what it leaves standing.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import typing as t
+from collections.abc import Iterable, Sequence
+
+from .assess import Product
+from .case import Case
+from .catalog import NeverTouch, Residue
+from .findings import Finding, Weight
+from .plan import Manual, Step, Value
+from .removal import package_name
+from .steps import KINDS, Condition
+
+_KIND: t.Final = {
+    "path": "purge_path",
+    "registry": "purge_registry",
+    "user_registry": "purge_user_registry",
+    "group": "purge_group",
+    "user": "purge_user",
+    "chain": "purge_chain",
+}
+
+
+def steps(case: Case) -> tuple[Step, ...]:
+    """The phase `finish`: package entries that only hold settings, then safe residue; nothing when it is not wanted."""
+    if not case.policy.purge:
+        return ()
+    found: dict[str, Step] = {}
+    for product in _gone(case):
+        for step in (*_settings(product, case), *_safe(product, case)):
+            found.setdefault(step.id, step)
+    # Deepest first: what lies inside a path goes before the path.
+    ordered = sorted(found.values(), key=lambda s: (_RANK[s.kind], -len(_parts(s.target, "windows")), s.id))
+    units = sorted({unit for product in _gone(case) for unit in _units(product)})
+    if units and case.platform == "linux":
+        ordered.append(
+            _step(
+                "finish.units",
+                "reload_units",
+                " ".join(units),
+                "units of the products are gone",
+                {"units": tuple(units)},
+            )
+        )
+    return tuple(ordered)
+
+
+_RANK: t.Final = {
+    name: number
+    for number, name in enumerate(
+        (
+            *("remove_package", "purge_path", "purge_registry", "purge_user_registry", "purge_chain"),
+            *("purge_user", "purge_group", "reload_units"),
+        )
+    )
+}
+
+
+def manual(case: Case) -> tuple[Manual, ...]:
+    """Remains that were seen and that no step removes."""
+    found: dict[str, Manual] = {}
+    for product in case.assessment.products:
+        for finding in product.findings:
+            if finding.weight is not Weight.RESIDUE and product.works:
+                continue
+            residue = _residue_of(product.entry.residue, finding)
+            if residue is not None and residue.purge and case.policy.purge and _may(residue, case):
+                continue
+            if (item := _stays(product, finding, residue, case)) is not None:
+                found.setdefault(item.what, item)
+    for product in case.assessment.products:
+        for never in product.entry.never_touch:
+            if never.kind == "path" and _seen(never, product.findings):
+                found.setdefault(
+                    never.target, Manual(never.target, never.why, "a person decides: archive it, or delete it by hand")
+                )
+    return tuple(found.values())
+
+
+def _stays(product: Product, finding: Finding, residue: Residue | None, case: Case) -> Manual | None:
+    """A remain that is left for a person; None for what goes with its package."""
+    if finding.signal.kind in ("package", "uninstall", "product_code", "unit", "service", "process", "init_script"):
+        return None
+    if product.works and not finding.dangerous and residue is None:
+        return None  # part of the product: the removal takes it along, and the scan afterwards says whether it did
+    if finding.dangerous:
+        return Manual(
+            finding.text,
+            "a driver, filter or hook that may be live is never deleted by hand or by us",
+            "look again after the removal and a restart; what is left then needs the vendor's tool and a person",
+        )
+    if not case.policy.purge:
+        why, remedy = "`evict_purge` is off", "switch it on, or remove it by hand"
+    elif residue is None:
+        why, remedy = "the catalog does not say that it is safe to remove", "look at it, and remove it by hand"
+    else:
+        why, remedy = (
+            residue.note or "the catalog keeps it for a person",
+            "look at it: archive it, or delete it by hand",
+        )
+    return Manual(f"{product.entry.id}: {finding.text}", why, remedy)
+
+
+def _gone(case: Case) -> Sequence[Product]:
+    """Products that are gone when this phase begins: removed by steps, or only leftovers before."""
+    return [p for p in case.assessment.products if not p.entry.report_only]
+
+
+def _settings(product: Product, case: Case) -> Iterable[Step]:
+    """Packages that were removed and not purged: dpkg keeps their entry and their settings."""
+    for finding in product.findings:
+        if finding.signal.kind != "package" or finding.weight is not Weight.RESIDUE:
+            continue
+        name = package_name(finding.probe, finding.record.get("name", ""), finding.record.get("arch", ""))
+        manager = case.manager if case.manager == "apt" else finding.probe.partition(".")[2]
+        yield _step(
+            f"finish.package.{name}",
+            "remove_package",
+            f"{name} ({manager})",
+            "only settings of the package are left, which dpkg goes on listing",
+            {"manager": manager, "package": name, "purge": "yes"},
+            product=product,
+        )
+
+
+def _safe(product: Product, case: Case) -> Iterable[Step]:
+    for residue in product.entry.residue:
+        if not residue.purge or not _may(residue, case):
+            continue
+        target = residue.target
+        args: dict[str, Value]
+        if residue.kind == "path":
+            args = {"path": target}
+            if keep := _kept_below(target, case):
+                args["keep"] = keep
+        elif residue.kind == "chain":
+            table, _slash, chain = target.partition("/")
+            args = {"table": table, "chain": chain}
+        else:
+            args = {"group": target} if residue.kind == "group" else {"user": target}
+            if residue.kind in ("registry", "user_registry"):
+                args = {"key": target}
+        yield _step(
+            f"finish.{residue.kind}.{target}",
+            _KIND[residue.kind],
+            target,
+            residue.note or f"{product.entry.name} leaves it behind",
+            args,
+            product=product,
+            condition=Condition("remains", target),
+        )
+
+
+def _may(residue: Residue, case: Case) -> bool:
+    """May it go: is nothing shared with a product that stays, and does nothing of it have to be left alone?"""
+    if residue.when == "unshared" and any(p.entry.report_only for p in case.assessment.products):
+        return False
+    return not any(_covers(never, residue, case.platform) for never in _never(case))
+
+
+def _never(case: Case) -> Iterable[NeverTouch]:
+    return (never for entry in case.catalog.for_platform(case.platform) for never in entry.never_touch)
+
+
+def _covers(never: NeverTouch, residue: Residue, platform: str) -> bool:
+    """Would the removal touch what must not be touched, the thing itself or something in it?"""
+    if never.kind == "path" and residue.kind == "path":
+        return _reaches(never.target, residue.target, platform)
+    if never.kind == "registry" and residue.kind in ("registry", "user_registry"):
+        # A key goes as a whole, so that one which holds a key to keep stays, too.
+        one, two = never.target, residue.target
+        return _reaches(one, two, "windows") or _reaches(two, one, "windows")
+    return never.kind == "name" and residue.kind in ("group", "user", "chain") and never.target == residue.target
+
+
+def _kept_below(target: str, case: Case) -> tuple[str, ...]:
+    """Never-touch paths that lie below a path to remove."""
+    found = {n.target for n in _never(case) if n.kind == "path" and _reaches(target, n.target, case.platform)}
+    return tuple(sorted(found))
+
+
+def _reaches(outer: str, inner: str, platform: str) -> bool:
+    """Can `inner` be `outer` or lie below it, whatever their wildcards stand for?"""
+    one, two = _parts(outer, platform), _parts(inner, platform)
+    return len(two) >= len(one) and all(map(_may_equal, one, two))
+
+
+def _parts(path: str, platform: str) -> list[str]:
+    if platform == "windows":
+        return [part for part in re.split(r"[\\/]", path.lower()) if part]
+    return [part for part in path.split("/") if part]
+
+
+def _may_equal(one: str, two: str) -> bool:
+    """Can two parts of a path be the same? With wildcards on both sides, when their fixed ends do not contradict."""
+    if fnmatch.fnmatchcase(one, two) or fnmatch.fnmatchcase(two, one):
+        return True
+    if "*" not in one or "*" not in two:
+        return False
+    head = min(one.find("*"), two.find("*"))
+    tail = min(len(one) - one.rfind("*"), len(two) - two.rfind("*")) - 1
+    return one[:head] == two[:head] and (tail == 0 or one[-tail:] == two[-tail:])
+
+
+def _residue_of(residues: Iterable[Residue], finding: Finding) -> Residue | None:
+    """The catalog's word on what a finding shows."""
+    record = finding.record
+    named = {
+        "path": record.get("pattern") or record.get("path", ""),
+        "registry": record.get("key", ""),
+        "group": record.get("name", ""),
+        "user": record.get("name", ""),
+        "firewall_chain": f"{record.get('table', '')}/{record.get('name', '')}",
+        "tree": f"{record.get('path', '').rstrip('/')}/{record.get('child', '')}",
+    }.get(finding.signal.kind, "")
+    if not named:
+        return None
+    for residue in residues:
+        if residue.target == named or (
+            residue.kind == "path" and fnmatch.fnmatchcase(record.get("path", ""), residue.target)
+        ):
+            return residue
+    return None
+
+
+def _seen(never: NeverTouch, findings: Iterable[Finding]) -> bool:
+    return any(
+        f.signal.kind == "path" and fnmatch.fnmatchcase(f.record.get("path", "").lower(), never.target.lower())
+        for f in findings
+    )
+
+
+def _units(product: Product) -> Iterable[str]:
+    return (f.record.get("name", "") for f in product.findings if f.signal.kind == "unit")
+
+
+def _step(
+    name: str,
+    kind: str,
+    target: str,
+    reason: str,
+    args: dict[str, Value],
+    *,
+    product: Product | None = None,
+    condition: Condition | None = None,
+) -> Step:
+    known = KINDS[kind]
+    return Step(
+        id=name,
+        phase="finish",
+        kind=kind,
+        target=target,
+        args=args,
+        reason=reason,
+        change=known.change,
+        condition=condition or Condition(),
+        on_fail="continue",
+        timeout=known.timeout,
+        typical=known.typical,
+        owner=product.entry.id if product else "",
+    )

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How found products go: product, then add-ons, then the agent, each by its own package or MSI code. Pure.
+
+The order is the catalog's. Nothing in this section may stop the job: what fails there goes on with the cover, so that
+the host is protected whatever is left of the old product.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections.abc import Iterable, Sequence
+
+from .assess import Product
+from .case import Case
+from .findings import Finding, Weight
+from .plan import Manual, Step, Value
+from .steps import ALWAYS, KINDS, Condition
+
+_CODE: t.Final = re.compile(r"\{[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}\}\Z")
+# Never a restart of its own: the plan has a step for that, under the policy.
+_NO_RESTART: t.Final = ("REBOOT=ReallySuppress",)
+
+
+def in_order(products: Iterable[Product]) -> tuple[Product, ...]:
+    """The working products in the order in which they go: the catalog's order, companions before their product."""
+    found = {p.entry.id: p for p in sorted(products, key=lambda p: (p.entry.removal.order, p.entry.id)) if p.works}
+    ordered: dict[str, Product] = {}
+
+    def take(name: str, above: tuple[str, ...] = ()) -> None:
+        if name in ordered or name not in found or name in above:
+            return
+        for companion in found[name].entry.removal.companions:
+            take(companion, (*above, name))
+        ordered[name] = found[name]
+
+    for name in found:
+        take(name)
+    return tuple(ordered.values())
+
+
+def why_manual(product: Product, case: Case) -> str:
+    """Why no step can remove the product; empty when one can."""
+    entry = product.entry
+    if entry.removal.strategy == "manual":
+        return "no unattended removal of it is known"
+    if entry.removal.strategy == "package":
+        return "" if _packages(product) else "no package database knows it: it was unpacked by hand or left behind"
+    forbidden = {item.target.upper() for e in case.catalog.for_platform("windows") for item in e.never_touch}
+    users = [f for f in _entries(product) if f.probe == "uninstall.users"]
+    if _codes(product, forbidden):
+        return ""
+    if users:
+        return "it is installed for one user: it can be uninstalled in that user's session only"
+    if any(f.weight is Weight.REGISTERED for f in _entries(product)):
+        return "its entry has no MSI product code that Windows Installer could be given"
+    return "no list of programs has an entry by which it could be uninstalled"
+
+
+def steps(case: Case) -> tuple[Step, ...]:
+    """The section `remove` of the commit.
+
+    Args:
+        case: the host; every working product in it must be one that steps can remove.
+    """
+    products = in_order(case.assessment.products)
+    protectors = [p.entry.id for p in products if p.entry.family != "agent"]
+    found: list[Step] = []
+    for product in products:
+        # The agent is what the vendor's console reaches the host through, and often what a later removal needs.
+        last = product.entry.family == "agent" and protectors
+        condition = Condition("product_absent", " ".join(protectors)) if last else ALWAYS
+        make = _package_steps if product.entry.removal.strategy == "package" else _msi_steps
+        found += make(product, case, condition)
+    return tuple(found)
+
+
+def manual(case: Case) -> tuple[Manual, ...]:
+    """What of the working products stays for a person although the rest is removed by steps."""
+    found = []
+    for product in case.assessment.products:
+        if product.works and not why_manual(product, case):
+            found += [
+                Manual(
+                    f"{product.entry.id}: entry of one user, {f.record.get('name') or f.record.get('key', '')}",
+                    f"it is installed for the user {f.record.get('sid', '')} only",
+                    "uninstall it in that user's session",
+                )
+                for f in _entries(product)
+                if f.probe == "uninstall.users"
+            ]
+    return tuple(found)
+
+
+def _package_steps(product: Product, case: Case, condition: Condition) -> list[Step]:
+    entry = product.entry
+    patience = entry.removal.stop_timeout or KINDS["stop_unit"].timeout
+    units = sorted({f.record.get("name", "") for f in product.findings if _live_unit(f)})
+    packages = _packages(product)
+    found = [
+        _step(
+            f"remove.{entry.id}.stop.{unit}",
+            "stop_unit",
+            unit,
+            f"{entry.name} stops before its package goes, with the patience its vendor asks for",
+            product=product,
+            condition=condition,
+            args={"unit": unit},
+            timeout=patience,
+        )
+        for unit in units
+    ]
+    for manager, name in packages:
+        args: dict[str, Value] = {"manager": _manager(manager, case), "package": name}
+        if manager == "dpkg" and case.policy.purge:
+            args["purge"] = "yes"
+        found.append(
+            _step(
+                f"remove.{entry.id}.package.{name}",
+                "remove_package",
+                f"{name} ({args['manager']})",
+                f"{entry.name} was found: {product.findings[0].text}",
+                product=product,
+                condition=condition,
+                args=args,
+                timeout=max(KINDS["remove_package"].timeout, 2 * patience),
+            )
+        )
+    looked: dict[str, Value] = {
+        "product": entry.id,
+        "packages": tuple(name for _manager_name, name in packages),
+        "services": tuple(units),
+        "programs": _programs(product),
+    }
+    found.append(_confirm(product, condition, looked))
+    return found
+
+
+def _msi_steps(product: Product, case: Case, condition: Condition) -> list[Step]:
+    entry = product.entry
+    forbidden = {item.target.upper() for e in case.catalog.for_platform("windows") for item in e.never_touch}
+    codes = _codes(product, forbidden)
+    given = case.policy.secrets.get(entry.id, {})
+    secrets = {(given[s.name].property or s.name): f"{entry.id}.{s.name}" for s in entry.secrets if s.name in given}
+    found = [
+        _step(
+            f"remove.{entry.id}.msi.{code}",
+            "msi_uninstall",
+            f"{label or entry.name} {code}",
+            f"{entry.name} was found: {product.findings[0].text}",
+            product=product,
+            condition=condition,
+            args={"code": code, "properties": _NO_RESTART},
+            secrets=secrets,
+        )
+        for code, label in codes
+    ]
+    looked: dict[str, Value] = {
+        "product": entry.id,
+        "codes": tuple(code for code, _label in codes),
+        "services": tuple(
+            sorted({f.record.get("name", "") for f in product.findings if f.signal.kind == "service"} - {""})
+        ),
+        "programs": _programs(product),
+    }
+    found.append(_confirm(product, condition, looked))
+    return found
+
+
+def _confirm(product: Product, condition: Condition, looked: dict[str, Value]) -> Step:
+    return _step(
+        f"remove.{product.entry.id}.confirm",
+        "confirm_absent",
+        product.entry.id,
+        "an exit code proves nothing: the package database, services and programs are asked again",
+        product=product,
+        condition=condition,
+        args={name: value for name, value in looked.items() if value},
+    )
+
+
+def _step(
+    name: str,
+    kind: str,
+    target: str,
+    reason: str,
+    *,
+    product: Product,
+    condition: Condition,
+    args: dict[str, Value],
+    timeout: int = 0,
+    secrets: dict[str, str] | None = None,
+) -> Step:
+    known = KINDS[kind]
+    return Step(
+        id=name,
+        phase="commit",
+        section="remove",
+        kind=kind,
+        target=target,
+        args=args,
+        reason=reason,
+        change=known.change,
+        condition=condition,
+        on_fail="cover",
+        timeout=timeout or known.timeout,
+        typical=known.typical,
+        secrets=secrets or {},
+        owner=product.entry.id,
+    )
+
+
+def _live_unit(finding: Finding) -> bool:
+    return finding.signal.kind == "unit" and finding.weight is Weight.LIVE
+
+
+def _packages(product: Product) -> tuple[tuple[str, str], ...]:
+    """(database, name) of the product's packages, whole or half done; not those of which only settings are left."""
+    found = {
+        (f.probe.partition(".")[2], package_name(f.probe, f.record.get("name", ""), f.record.get("arch", "")))
+        for f in product.findings
+        if f.signal.kind == "package" and f.weight in (Weight.REGISTERED, Weight.BROKEN)
+    }
+    return tuple(sorted(found))
+
+
+def package_name(probe: str, name: str, arch: str) -> str:
+    """The name under which the package manager knows exactly this package."""
+    if probe == "packages.dpkg" and arch and arch != "all" and ":" not in name:
+        return f"{name}:{arch}"
+    return name
+
+
+def _manager(database: str, case: Case) -> str:
+    """What removes a package of this database: the host's own front end, or the plain tool where there is none."""
+    fitting = {"dpkg": ("apt",), "rpm": ("dnf", "yum", "zypper")}[database]
+    return case.manager if case.manager in fitting else database
+
+
+def _entries(product: Product) -> list[Finding]:
+    return [f for f in product.findings if f.signal.kind in ("uninstall", "product_code")]
+
+
+def _codes(product: Product, forbidden: set[str]) -> Sequence[tuple[str, str]]:
+    """(code, name) of the product's machine-wide MSI entries, each once."""
+    found: dict[str, str] = {}
+    for finding in _entries(product):
+        code = finding.record.get("key", "").strip().upper()
+        if finding.probe == "uninstall.machine" and _CODE.match(code) and code not in forbidden:
+            found.setdefault(code, finding.record.get("name", ""))
+    return sorted(found.items())
+
+
+def _programs(product: Product) -> tuple[str, ...]:
+    """Programs of the product that were seen, none of which may be there afterwards."""
+    found = {
+        f.record.get("path", "")
+        for f in product.findings
+        if f.signal.kind == "path" and f.signal.shows == "product" and f.weight is Weight.FILES
+    }
+    return tuple(sorted(found - {""}))
