@@ -72,6 +72,7 @@ class ActionModule(ActionBase):
         record = folder.log_run("run_ended", {"how": "ended", "totals": book.totals()})
         book = dataclasses.replace(book, complete=True, ended=record.time)
         ledger.write_rows(book)
+        ledger.write_plans(book)
         report.write(book)
         ledger.write_manifest(folder.path, folder.run)
         return book

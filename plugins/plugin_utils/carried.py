@@ -35,17 +35,20 @@ class Item:
         time: when the host was looked at or, without a scan, when that run ended or began.
         row: the long row.
         source: of its scan; None when there was none.
+        plan: the host's plan, packed (`planned.Plans.packed`); empty when there was none.
     """
 
     run: str
     time: str
     row: Mapping[str, t.Any]
     source: Source | None = None
+    plan: str = ""
 
     def to_dict(self) -> dict[str, t.Any]:
         """As it stands in an event."""
         source = dataclasses.asdict(self.source) if self.source else None
-        return {"run": self.run, "time": self.time, "row": dict(self.row), "source": source}
+        plan = {"plan": self.plan} if self.plan else {}
+        return {"run": self.run, "time": self.time, "row": dict(self.row), "source": source, **plan}
 
     def judged(self, host: str) -> Row:
         """The row, with a note that says where it comes from."""
@@ -111,4 +114,6 @@ def row(host: str, item: Item | None) -> Row:
 def _item(entry: Mapping[str, t.Any]) -> Item:
     given = entry.get("source")
     source = Source(**{name: str(given.get(name, "")) for name in _SOURCE}) if isinstance(given, dict) else None
-    return Item(str(entry.get("run", "")), str(entry.get("time", "")), entry["row"], source)
+    return Item(
+        str(entry.get("run", "")), str(entry.get("time", "")), entry["row"], source, str(entry.get("plan") or "")
+    )

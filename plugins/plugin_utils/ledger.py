@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import canonical, carried, evidence, files, source
+from . import canonical, carried, evidence, files, planned, source
 from . import events as said
 from .events import Pending
 from .evidence import EvidenceError, Log
@@ -42,6 +42,7 @@ class Ledger:
         versions: of what made the evidence: collection, ansible, python.
         sources: by host, for those with a scan: where its evidence is.
         carried: by host, for those that were not run again: the row of an earlier run.
+        plans: by host, for those with a plan.
     """
 
     run: str
@@ -55,6 +56,7 @@ class Ledger:
     versions: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
     sources: t.Mapping[str, source.Source] = dataclasses.field(default_factory=dict)
     carried: t.Mapping[str, carried.Item] = dataclasses.field(default_factory=dict)
+    plans: planned.Plans = dataclasses.field(default_factory=planned.Plans)
 
     def totals(self) -> dict[str, int]:
         """Hosts per verdict, worst first, without zeros. The sum is the inventory."""
@@ -110,31 +112,33 @@ def build(
     wanted = set(scope)
     judged: dict[str, Row] = {}
     sources: dict[str, source.Source] = {}
+    plans = planned.Plans()
     # One host at a time: the observations of a large fleet do not fit into memory together.
     for name in [] if memory_only else _host_files(folder, sums):
         host, read = _host_log(folder, name, by_file.get(name), sums)
         if isinstance(read, Log) and read.records and log.records and read.records[0].run != log.records[0].run:
             read = "its evidence fails verification: it is of another run"
-        judged[host] = _row(host, read, failed.get(host), host in wanted, since)
+        judged[host] = _row(host, read, failed.get(host), host in wanted, since, plans)
         if isinstance(read, Log) and (found := source.of(read)):
             sources[host] = found
         known.setdefault(host)
     taken = {host: item for host, item in carried.of(events).items() if host in known}
     for host in taken.keys() - wanted - judged.keys() - failed.keys():
-        judged[host] = carried.row(host, taken[host])
-        if (item := taken[host]) is not None and item.source:
+        item = taken[host]
+        judged[host] = plans.carry(carried.row(host, item), item.plan if item else "")
+        if item is not None and item.source:
             sources[host] = item.source
     rows = [
         _unwritten(host, unwritten[host])
         if host in unwritten
-        else judged.get(host) or _row(host, None, failed.get(host), host in wanted, since)
+        else judged.get(host) or _row(host, None, failed.get(host), host in wanted, since, plans)
         for host in known
     ]
     ended = [e for e in events if e.event == "run_ended" and e.time >= since]
     return Ledger(
         run=log.records[0].run if log.records else folder.name,
         verb=_verb(started[-1].data.get("verb") if started else None),
-        rows=tuple(sorted(rows, key=lambda row: (natural(row.host), row.host))),
+        rows=tuple(sorted(plans.settle(rows), key=lambda row: (natural(row.host), row.host))),
         complete=bool(ended) and ended[-1].data.get("how") == "ended",
         problems=tuple(problems),
         folder=folder,
@@ -143,6 +147,7 @@ def build(
         versions=_versions(started[-1].data.get("versions")) if started else {},
         sources=sources,
         carried={host: item for host, item in taken.items() if item and host not in wanted},
+        plans=plans,
     )
 
 
@@ -158,6 +163,15 @@ def write_rows(ledger: Ledger, folder: Path | None = None) -> Path:
     path = (folder or ledger.folder) / ROWS
     files.replace(path, rows_json(ledger))
     return path
+
+
+def write_plans(ledger: Ledger) -> None:
+    """Write plan.json and the plans below `plans/` that are not there as the evidence has them.
+
+    Raises:
+        EvidenceError: one cannot be written.
+    """
+    planned.write(ledger.folder, ledger.run, ledger.plans, (row.host for row in ledger.rows))
 
 
 def rows_json(ledger: Ledger) -> bytes:
@@ -319,7 +333,14 @@ def _host_log(folder: Path, name: str, host: str | None, sums: dict[str, str]) -
     return owner, log
 
 
-def _row(host: str, log: Log | str | None, failure: tuple[str, str, str] | None, in_scope: bool, since: str) -> Row:
+def _row(
+    host: str,
+    log: Log | str | None,
+    failure: tuple[str, str, str] | None,
+    in_scope: bool,
+    since: str,
+    plans: planned.Plans,
+) -> Row:
     if isinstance(log, str):
         return Row(host=host, verdict=Verdict.UNKNOWN, reasons=(log,))
     scans = [r for r in log.records if r.event == "scan"] if log else []
@@ -331,12 +352,12 @@ def _row(host: str, log: Log | str | None, failure: tuple[str, str, str] | None,
             verdict=_KINDS.get(kind, Verdict.UNKNOWN),
             reasons=(message or "the run failed on it without saying why",),
         )
-    if last is not None:
-        row = _scan_row(host, last)
+    if log is not None and last is not None:
+        row = plans.take(_scan_row(host, last), log.records)
         notes = list(row.notes)
         if last.time < since:
             notes.append(f"seen at {last.time}, before the run was started again")
-        if log and log.cut:
+        if log.cut:
             notes.append("a later record of this host was cut off while it was written")
         return dataclasses.replace(row, notes=tuple(notes))
     if log is not None:

@@ -165,6 +165,7 @@ class Recorder:
         if not run.is_refused():
             try:
                 ledger.write_rows(book)
+                ledger.write_plans(book)
                 self._reports(book)  # before the manifest, which then lists them
                 ledger.write_manifest(self.folder.path, self.folder.run)
             except EvidenceError as exc:

@@ -102,7 +102,7 @@ class Row:
             plan: the plan that was made from the same assessment.
         """
         inhibitors = tuple(f"{hit.id}: {hit.diagnosis}" for hit in plan.blocking) if plan.state == "blocked" else ()
-        reasons = self.reasons
+        reasons = self.reasons[len(self.inhibitors) :]  # those of an earlier plan of the host, if there was one
         if plan.state == "excepted" and (waiver := plan.excepted):
             reasons = (f"excepted by {waiver.owner} until {waiver.expires}: {waiver.reason}", *reasons)
         return dataclasses.replace(

@@ -153,6 +153,7 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
         book = ledger.build(outcome.folder, trust_manifest=False)
         if not outcome.ended:
             ledger.write_rows(book)
+            ledger.write_plans(book)
             print("\n" + report.render("text", book, limit=text.LIMIT), end="")
             print("The run was cut off before its end; the rows come from its evidence.")
             report.write(book)

@@ -10,7 +10,14 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, carried, evidence, ledger, schemas
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
+    canonical,
+    carried,
+    evidence,
+    ledger,
+    planned,
+    schemas,
+)
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
@@ -49,7 +56,7 @@ def main(args: Sequence[str]) -> int:
         problems.append(str(exc))
     if body is not None:
         problems += _against(folder, names, {str(e["path"]): str(e["sha256"]) for e in body["files"]})
-    stale = [] if ROWS not in names else list(_rows(folder))
+    stale = list(_derived(folder, names))
     if body is not None:
         problems += stale
     for problem in problems:
@@ -94,18 +101,32 @@ def _taken(log: evidence.Log) -> Iterator[str]:
         yield f"rows of the earlier run are missing: {', '.join(missing[:5])}"
 
 
-def _rows(folder: Path) -> Iterator[str]:
+def _derived(folder: Path, names: Sequence[str]) -> Iterator[str]:
+    """Where files that are made from the evidence say something else than it does."""
+    try:
+        # The manifest is left aside: a difference to it is named already, and would count twice here.
+        book = ledger.build(folder, trust_manifest=False)
+    except EvidenceError as exc:
+        yield f"{RUN_LOG}: {exc}"
+        return
+    if ROWS in names:
+        yield from _rows(folder, book)
+    # A killed run has them once `evict report` has made them.
+    if ROWS in names or planned.FILE in names:
+        yield from planned.differences(folder, book.run, book.plans, [row.host for row in book.rows])
+
+
+def _rows(folder: Path, book: ledger.Ledger) -> Iterator[str]:
     """Where rows.json differs from its schema and from what the evidence says."""
     try:
         rows = json.loads(ledger.read_bytes(folder / ROWS))
-        # The manifest is left aside: a difference to it is named already, and would count twice here.
-        said = json.loads(ledger.rows_json(ledger.build(folder, trust_manifest=False)))
     except (ValueError, RecursionError):
         yield f"{ROWS}: no JSON"
         return
     except EvidenceError as exc:
         yield f"{ROWS}: {exc}"
         return
+    said = json.loads(ledger.rows_json(book))
     faults = [f"{ROWS}: {fault}" for fault in schemas.faults("rows-1", rows)]
     yield from faults
     if not faults and rows["rows"] != said["rows"]:

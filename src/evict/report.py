@@ -30,8 +30,8 @@ def main(args: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="evict report",
-        description="Rows of a run from its evidence alone; writes rows.json, report.csv and report.html into its "
-        "folder when they are missing or the run was killed.",
+        description="Rows and plans of a run from its evidence alone; writes rows.json, plan.json, report.csv and "
+        "report.html into its folder when they are missing or the run was killed.",
     )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument(
@@ -78,6 +78,7 @@ def _derive(book: ledger.Ledger) -> None:
         if not finished or not os.path.lexists(book.folder / ROWS):
             ledger.write_rows(book)
         if not finished:
+            ledger.write_plans(book)
             report.write(book)
     except EvidenceError as exc:  # a copy on a read-only medium can be reported all the same
         print(f"evict report: {text.inert(str(exc))}", file=sys.stderr)

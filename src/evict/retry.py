@@ -139,7 +139,8 @@ def _items(retry: Retry) -> list[carried.Item]:
         old = book.carried.get(row.host)
         source = book.sources.get(row.host)
         time = source.time if source else book.ended or book.started
-        found.append(old or carried.Item(book.run, time, row.to_dict(), source))
+        plan = book.plans.packed(row.host)
+        found.append(old or carried.Item(book.run, time, row.to_dict(), source, plan))
     return found
 
 
