@@ -8,7 +8,6 @@ remove holds one to keep, the step names what it leaves standing.
 from __future__ import annotations
 
 import fnmatch
-import re
 import typing as t
 from collections.abc import Iterable, Sequence
 
@@ -16,6 +15,7 @@ from .assess import Product
 from .case import Case
 from .catalog import NeverTouch, Residue
 from .findings import Finding, Weight
+from .paths import parts, reaches
 from .plan import Manual, Step, Value
 from .removal import package_name
 from .steps import KINDS, Condition
@@ -39,7 +39,7 @@ def steps(case: Case) -> tuple[Step, ...]:
         for step in (*_settings(product, case), *_safe(product, case)):
             found.setdefault(step.id, step)
     # Deepest first: what lies inside a path goes before the path.
-    ordered = sorted(found.values(), key=lambda s: (_RANK[s.kind], -len(_parts(s.target, "windows")), s.id))
+    ordered = sorted(found.values(), key=lambda s: (_RANK[s.kind], -len(parts(s.target, "windows")), s.id))
     units = sorted({unit for product in _gone(case) for unit in _units(product)})
     if units and case.platform == "linux":
         ordered.append(
@@ -174,41 +174,18 @@ def _never(case: Case) -> Iterable[NeverTouch]:
 def _covers(never: NeverTouch, residue: Residue, platform: str) -> bool:
     """Would the removal touch what must not be touched, the thing itself or something in it?"""
     if never.kind == "path" and residue.kind == "path":
-        return _reaches(never.target, residue.target, platform)
+        return reaches(never.target, residue.target, platform)
     if never.kind == "registry" and residue.kind in ("registry", "user_registry"):
         # A key goes as a whole, so that one which holds a key to keep stays, too.
         one, two = never.target, residue.target
-        return _reaches(one, two, "windows") or _reaches(two, one, "windows")
+        return reaches(one, two, "windows") or reaches(two, one, "windows")
     return never.kind == "name" and residue.kind in ("group", "user", "chain") and never.target == residue.target
 
 
 def _kept_below(target: str, case: Case) -> tuple[str, ...]:
     """Never-touch paths that lie below a path to remove."""
-    found = {n.target for n in _never(case) if n.kind == "path" and _reaches(target, n.target, case.platform)}
+    found = {n.target for n in _never(case) if n.kind == "path" and reaches(target, n.target, case.platform)}
     return tuple(sorted(found))
-
-
-def _reaches(outer: str, inner: str, platform: str) -> bool:
-    """Can `inner` be `outer` or lie below it, whatever their wildcards stand for?"""
-    one, two = _parts(outer, platform), _parts(inner, platform)
-    return len(two) >= len(one) and all(map(_may_equal, one, two))
-
-
-def _parts(path: str, platform: str) -> list[str]:
-    if platform == "windows":
-        return [part for part in re.split(r"[\\/]", path.lower()) if part]
-    return [part for part in path.split("/") if part]
-
-
-def _may_equal(one: str, two: str) -> bool:
-    """Can two parts of a path be the same? With wildcards on both sides, when their fixed ends do not contradict."""
-    if fnmatch.fnmatchcase(one, two) or fnmatch.fnmatchcase(two, one):
-        return True
-    if "*" not in one or "*" not in two:
-        return False
-    head = min(one.find("*"), two.find("*"))
-    tail = min(len(one) - one.rfind("*"), len(two) - two.rfind("*")) - 1
-    return one[:head] == two[:head] and (tail == 0 or one[-tail:] == two[-tail:])
 
 
 def _residue_of(residues: Iterable[Residue], finding: Finding) -> Residue | None:

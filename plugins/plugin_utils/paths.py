@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import typing as t
 from collections.abc import Iterable
@@ -48,3 +49,27 @@ def program(command: str) -> str:
         return ""
     path = next((group for group in match.groups() if group), "")
     return re.split(r"[\\/]", path.strip())[-1].lower()
+
+
+def reaches(outer: str, inner: str, platform: str) -> bool:
+    """Can `inner` be `outer` or lie below it, whatever their wildcards stand for?"""
+    one, two = parts(outer, platform), parts(inner, platform)
+    return len(two) >= len(one) and all(map(_may_equal, one, two))
+
+
+def parts(path: str, platform: str) -> list[str]:
+    """The parts of a path or a registry key, in lower case on Windows."""
+    if platform == "windows":
+        return [part for part in re.split(r"[\\/]", path.lower()) if part]
+    return [part for part in path.split("/") if part]
+
+
+def _may_equal(one: str, two: str) -> bool:
+    """Can two parts of a path be the same? With wildcards on both sides, when their fixed ends do not contradict."""
+    if fnmatch.fnmatchcase(one, two) or fnmatch.fnmatchcase(two, one):
+        return True
+    if "*" not in one or "*" not in two:
+        return False
+    head = min(one.find("*"), two.find("*"))
+    tail = min(len(one) - one.rfind("*"), len(two) - two.rfind("*")) - 1
+    return one[:head] == two[:head] and (tail == 0 or one[-tail:] == two[-tail:])
