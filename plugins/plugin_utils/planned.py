@@ -46,7 +46,7 @@ class Plans(Mapping[str, Plan]):
         self._machines: dict[str, str] = {}
         self._times: dict[str, tuple[str, str]] = {}
         for plan in given:
-            self._put(plan)
+            self.add(plan)
 
     def __getitem__(self, host: str) -> Plan:
         return unpack(self._packed[host])
@@ -56,6 +56,12 @@ class Plans(Mapping[str, Plan]):
 
     def __len__(self) -> int:
         return len(self._packed)
+
+    def add(self, plan: Plan) -> None:
+        """Keep a plan; it takes the place of an earlier one of its host."""
+        self._packed[plan.host] = zlib.compress(canonical.dumps(plan.to_dict()), _LEVEL)
+        self._times[plan.host] = (plan.made, plan.expires)
+        self._machines[plan.host] = plan.machine
 
     def packed(self, host: str) -> str:
         """The plan as a text for an event; empty when there is none."""
@@ -99,7 +105,7 @@ class Plans(Mapping[str, Plan]):
             return _without(row, "its evidence fails verification: the plan speaks of another host")
         if row.plan and row.plan != plan.digest():
             return _without(row, "its evidence fails verification: row and plan have different digests")
-        self._put(plan)
+        self.add(plan)
         return row if row.plan else row.planned(plan)
 
     def carry(self, row: Row, text: str) -> Row:
@@ -117,7 +123,7 @@ class Plans(Mapping[str, Plan]):
             return _without(row, f"the plan taken over cannot be read: {exc}")
         if plan.host != row.host or plan.digest() != row.plan:
             return _without(row, "the plan taken over is not that of its row")
-        self._put(plan)
+        self.add(plan)
         return row
 
     def settle(self, rows: Iterable[Row]) -> Iterator[Row]:
@@ -146,13 +152,8 @@ class Plans(Mapping[str, Plan]):
             if all(met.id != hit.id for met in plan.inhibitors):
                 inhibitors = (hit, *plan.inhibitors)
                 plan = dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=inhibitors)
-                self._put(plan)
+                self.add(plan)
             yield row.planned(plan)
-
-    def _put(self, plan: Plan) -> None:
-        self._packed[plan.host] = zlib.compress(canonical.dumps(plan.to_dict()), _LEVEL)
-        self._times[plan.host] = (plan.made, plan.expires)
-        self._machines[plan.host] = plan.machine
 
 
 def duplicate(machine: str, others: Sequence[str]) -> Hit:
