@@ -16,15 +16,58 @@ SettingType = t.Literal["text", "url", "number", "switch", "list", "path", "choi
 Method = t.Literal["repository", "mirror", "url", "share", "file", "host_file"]
 
 
+Value = str | tuple[str, ...]
+When = Mapping[str, tuple[str, ...]]  # setting or property -> one of these values
+
+
+@dataclasses.dataclass(frozen=True)
+class Founded:
+    """What a fact of a provider rests on.
+
+    Attributes:
+        values: the fact: names, paths, a sentence.
+        confidence: the mark (catalog/README.md): `V`, `P`, `R2`, `R1`, `M` (measured by the project), `I`, `memory`.
+        sources: keys of the provider's sources.
+        when: settings or properties under which it holds; empty for always.
+    """
+
+    values: tuple[str, ...]
+    confidence: str
+    sources: tuple[str, ...]
+    when: When = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """A combination that the provider cannot serve: why, and what to do."""
+
+    when: When
+    because: str
+    remedy: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionRule:
+    """How a live detection is proved under some settings; the first rule that fits counts."""
+
+    method: Detection
+    reason: str
+    when: When
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a user may set with `evict_replacement_settings`: type, default, words, and for `choice` what there is."""
+    """What a user may set with `evict_replacement_settings`: type, default, words, and for `choice` what there is.
+
+    A text may have to fit `pattern` (an expression of Python, matched as a whole).
+    """
 
     type: SettingType
     default: t.Any
     description: str
     required: bool = False
     choices: tuple[str, ...] = ()
+    pattern: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,8 +89,11 @@ class StepTemplate:
         kind: of steps.KINDS.
         args: texts or lists of texts; `${name}` stands for a setting or one of the names in docs/providers.md.
         reason: for a reader.
-        when: setting or property -> value it must have; empty for always.
-        secrets: argument -> name of one of the provider's secrets.
+        when: setting or property -> values of which it must have one; empty for always.
+        secrets: argument, MSI property or `@mark@` within an argument -> name of one of the provider's secrets.
+        each: a list; the step is made once for each of its items, which is `${item}`.
+        real_time: it turns real-time protection on; exclusions must be written by then.
+        confidence, sources: what the step rests on.
         condition, on_fail, timeout, typical: None for the kind's own or the section's default.
     """
 
@@ -55,8 +101,12 @@ class StepTemplate:
     kind: str
     args: Mapping[str, str | tuple[str, ...]]
     reason: str
-    when: Mapping[str, str]
+    when: When
     secrets: Mapping[str, str]
+    each: str = ""
+    real_time: bool = False
+    confidence: str = ""
+    sources: tuple[str, ...] = ()
     condition: Condition | None = None
     on_fail: OnFail | None = None
     timeout: int | None = None
@@ -69,17 +119,24 @@ class ProviderPlatform:
 
     Attributes:
         families: package families it can be installed on (`deb`, `rpm`; empty: any).
-        methods: ways its files may come.
+        methods: ways its files may come; none where nothing has to come.
         memory_mib, room_mib: what it needs at least.
         coexist: beside a Kaspersky that still runs: `install_only` (installed, real-time off), `passive` (a mode of its
             own, active by itself afterwards), `forbid` (only staged).
         endpoints: `host:port` it must reach from the host; `${name}` as in steps.
-        packages: family -> names.
-        services: family (or `any`) -> units or services that must run.
+        packages: family, package manager or `any` -> names.
+        services: likewise -> units or services that must run.
+        names: likewise -> name -> value, what a template calls differently on each family.
         scanners: names of programs by which `catalog/protection.yml` knows it active.
+        programs, files, units: what its steps may run, write and start, beside its services.
         stage, cover: its steps, before and after the point of no return.
         health: the rule by which it counts as healthy, as data (docs/providers.md).
         needs: capabilities of the host by name: systemd, fanotify, ...
+        reboot: may it need a restart of its own?
+        fill: settings of the provider it extends that this one has filled in.
+        refuse: combinations it cannot serve.
+        blind: what nobody can tell on the host.
+        marks: what its properties rest on: key of the file -> facts.
     """
 
     families: tuple[str, ...] = ()
@@ -93,11 +150,17 @@ class ProviderPlatform:
     scanners: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    names: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
     stage: tuple[StepTemplate, ...] = ()
     cover: tuple[StepTemplate, ...] = ()
     health: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
     reboot: bool = False
+    fill: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    refuse: tuple[Refusal, ...] = ()
+    blind: tuple[str, ...] = ()
+    marks: Mapping[str, tuple[Founded, ...]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +169,10 @@ class Provider:
 
     Attributes:
         counts_as_protection: can a host with it alone be called protected?
-        detection: how a live detection is proved, and why not where it cannot be.
+        detection: how a live detection is proved with the settings as they come, and why not where it cannot be.
+        detections: the same under other settings; the first that fits counts, else `detection`.
+        facts: what one should know, in sentences.
+        extends: id of the provider it is a filled-in form of; empty for none.
     """
 
     id: str
@@ -120,6 +186,9 @@ class Provider:
     settings: Mapping[str, Setting]
     secrets: tuple[ProviderSecret, ...]
     sources: Mapping[str, str]
+    detections: tuple[DetectionRule, ...] = ()
+    facts: tuple[Founded, ...] = ()
+    extends: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

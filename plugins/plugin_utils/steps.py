@@ -3,6 +3,9 @@
 
 A plan holds nothing else, a provider is written in nothing else, and a job is compiled to nothing else. A kind that is
 not in this table cannot reach a host.
+
+An argument never holds a secret. Where a program takes one in no other way than as an argument, the argument holds
+`@name@`, `secrets` of the step says which secret `name` is, and the hand puts it there.
 """
 
 from __future__ import annotations
@@ -93,6 +96,31 @@ KINDS: t.Final[Mapping[str, Kind]] = {
     "install_file": Kind(
         "install a staged package file", _LINUX, ("manager", "name"), timeout=1800, typical=30, undo="remove_packages"
     ),
+    "unpack": Kind(
+        "unpack a staged tar archive in the staging folder, plain files and folders only, nothing outside of it",
+        _LINUX,
+        ("name",),
+        timeout=300,
+        typical=5,
+        undo="remove_staged",
+    ),
+    "install_folder": Kind(
+        "install the package files that lie in a folder of an unpacked archive, all together, without a repository",
+        _LINUX,
+        ("manager", "folder"),
+        timeout=1800,
+        typical=30,
+        undo="remove_packages",
+    ),
+    "place_file": Kind(
+        "put a staged file where the replacement looks for it; what was there is kept beside it",
+        _LINUX,
+        ("name", "path", "mode", "owner"),
+        undo="restore_file",
+    ),
+    "remove_file": Kind(
+        "remove a file of the replacement's configuration; it is kept beside it", _LINUX, ("path",), undo="restore_file"
+    ),
     "remove_packages": Kind(
         "remove packages of the replacement that this job installed", _LINUX, ("manager", "packages"), timeout=900
     ),
@@ -103,7 +131,9 @@ KINDS: t.Final[Mapping[str, Kind]] = {
         undo="restore_file",
     ),
     "restore_file": Kind("put back the file that was there before", _LINUX, ("path",)),
-    "raise_sysctl": Kind("raise a kernel limit when it is lower", _LINUX, ("key", "value"), undo=""),
+    "raise_sysctl": Kind(
+        "raise a kernel limit when it is lower, now and at each start", _LINUX, ("key", "value"), undo=""
+    ),
     "set_selinux_boolean": Kind("set a boolean of SELinux, where SELinux is enforcing", _LINUX, ("name", "value")),
     "run": Kind(
         "run a program of the replacement that its provider names, with these arguments",
@@ -115,11 +145,13 @@ KINDS: t.Final[Mapping[str, Kind]] = {
     ),
     "enable_unit": Kind("enable a unit for the next start", _LINUX, ("unit",), undo="disable_unit"),
     "disable_unit": Kind("disable a unit", _LINUX, ("unit",)),
-    "start_unit": Kind("start a unit and read back that it is active", _LINUX, ("unit",), timeout=180, typical=5),
+    "start_unit": Kind(
+        "start a unit and read back that it is active", _LINUX, ("unit",), timeout=180, typical=5, undo="stop_unit"
+    ),
     "stop_unit": Kind("stop a unit with the product's own patience", _LINUX, ("unit",), timeout=660, typical=30),
     "unit_active": Kind("is a unit active and enabled, after a delay", _LINUX, ("unit",), change="none", typical=3),
     "expect": Kind(
-        "ask a program of the replacement until its answer holds the text",
+        "ask a program of the replacement until its answer holds these texts",
         _BOTH,
         ("program", "arguments", "contains"),
         change="none",
@@ -156,13 +188,21 @@ KINDS: t.Final[Mapping[str, Kind]] = {
     ),
     # --- cover on Windows
     "enable_feature": Kind(
-        "install a feature of the server", _WINDOWS, ("feature",), timeout=3600, typical=120, undo=""
+        "install a feature of the server", _WINDOWS, ("feature",), ("source",), timeout=3600, typical=120, undo=""
     ),
     "install_msi": Kind(
         "install a staged MSI without a restart", _WINDOWS, ("name",), ("properties",), timeout=3600, typical=120
     ),
     "install_exe": Kind(
         "run a staged installer", _WINDOWS, ("name", "arguments"), ("accepts",), timeout=3600, typical=180
+    ),
+    "run_secret_script": Kind(
+        "write a secret into a private file of the staging folder, run it as a script of Windows, remove it",
+        _WINDOWS,
+        ("name", "text"),
+        ("accepts",),
+        timeout=900,
+        typical=30,
     ),
     "set_registry": Kind(
         "set a value of the registry; what was there is kept in the journal",
@@ -177,7 +217,7 @@ KINDS: t.Final[Mapping[str, Kind]] = {
     "start_service": Kind("start a service and read back that it runs", _WINDOWS, ("service",), typical=5),
     "service_running": Kind("is a service running and set to start", _WINDOWS, ("service",), change="none", typical=2),
     "expect_defender": Kind(
-        "ask Defender's status until a property has this value",
+        "ask Defender's status until a property begins with this value",
         _WINDOWS,
         ("property", "value"),
         change="none",
