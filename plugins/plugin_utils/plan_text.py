@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from .plain import inert
 from .plan import Hit, Plan, Step, Value, Waived
+from .steps import Phase
 
 _STATES: t.Final[Mapping[str, str]] = {
     "act": "to be done",
@@ -43,6 +44,12 @@ def lines(plan: Plan) -> list[str]:
         plan: any plan; one that is blocked, excepted or undecided shows why.
     """
     return [inert(line) for line in _lines(plan)]
+
+
+def phase_lines(plan: Plan, phase: Phase) -> list[str]:
+    """The steps of one phase as they stand in `lines`, and the digest; nothing when the phase has no step."""
+    steps = list(_steps(plan, phase))
+    return [inert(line) for line in (*steps, f"  digest: {plan.digest()}")] if steps else []
 
 
 def _lines(plan: Plan) -> Iterator[str]:
@@ -86,9 +93,11 @@ def _waiver(waiver: Waived) -> str:
     return f"{waiver.owner} until {waiver.expires}{ticket}: {waiver.reason}"
 
 
-def _steps(plan: Plan) -> Iterator[str]:
+def _steps(plan: Plan, phase: Phase | None = None) -> Iterator[str]:
     section: tuple[str, str] | None = None
     for number, step in enumerate(plan.steps, 1):
+        if phase not in (None, step.phase):
+            continue
         if (step.phase, step.section) != section:
             section = (step.phase, step.section)
             yield f"  {_SECTIONS.get(section, ' '.join(section))}"

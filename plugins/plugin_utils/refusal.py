@@ -37,3 +37,25 @@ def reason(verb: str, task: t.Any, task_vars: Mapping[str, t.Any]) -> str:
     whys = "; ".join(f"`{name}`: {_WHY[name]}" for name in found)
     names = " and ".join(f"`{name}`" for name in found)
     return f"evict.kaspersky.{verb} cannot run with {names} ({whys}). Remove it from the task."
+
+
+_LINEAR: t.Final = ("linear", "ansible.builtin.linear", "ansible.legacy.linear")
+
+
+def strategy(verb: str, task: t.Any) -> str:
+    """Why the strategy of the task's play is refused; empty when it is the linear one, or nobody says.
+
+    Args:
+        verb: name of our verb, for the message.
+        task: the task as the action plugin has it.
+    """
+    item, play = task, None
+    while item is not None and play is None:
+        item, play = getattr(item, "_parent", None), getattr(item, "_play", None)
+    name = getattr(play, "strategy", None)
+    if name is None or name in _LINEAR:
+        return ""
+    return (
+        f"evict.kaspersky.{verb} cannot run with the strategy `{name}` (waves, the breaker and one host at a time in a "
+        "group need all hosts at the same step). Remove it from the play, or set it to `linear`."
+    )
