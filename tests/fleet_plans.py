@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.ledger import Ledger
@@ -152,7 +153,7 @@ def planned(rows: Iterable[Row]) -> tuple[list[Row], Plans]:
     return made, found
 
 
-def ledger(rows: Iterable[Row], **more: object) -> Ledger:
+def ledger(rows: Iterable[Row], **more: t.Any) -> Ledger:
     """A plan run with these hosts."""
     made, found = planned(rows)
     return dataclasses.replace(fleet.ledger(made, **more), verb=Verb.PLAN, plans=found)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import typing as t
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, planned, plans, run
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan, PlanError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.planned import Plans
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
@@ -25,11 +27,11 @@ from tests import fleet_plans, runs
 pytestmark = pytest.mark.usefixtures("fresh")
 
 
-def plan(host: str, **more: object) -> Plan:
+def plan(host: str, **more: t.Any) -> Plan:
     """A plan that acts."""
     made = fleet_plans.plan_of(runs.row(host, Verdict.PRESENT))
     assert made is not None
-    return dataclasses.replace(made, **more)  # type: ignore[arg-type]
+    return dataclasses.replace(made, **more)
 
 
 def scanned(made: run.RunFolder, one: Plan, row: Row | None = None, *, file: bool = True, event: bool = True) -> None:
@@ -172,6 +174,12 @@ def test_hosts_with_one_machine_id_are_blocked_in_rows_and_plans(tmp_path: Path)
     assert cli.main(["check-evidence", str(folder)]) == 0
 
 
+def linked(path: Path) -> None:
+    """Put a link in the place of a file."""
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "plan changed": (
         lambda r: (r / "plans" / "a.json").write_bytes((r / "plans" / "a.json").read_bytes().replace(b"kesl", b"xesl")),
@@ -193,7 +201,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "plan.json removed": (lambda r: (r / "plan.json").unlink(), "plan.json: missing, though the evidence has plans"),
     "plan.json a link": (
-        lambda r: ((r / "plan.json").unlink(), (r / "plan.json").symlink_to("/etc/hostname")),
+        lambda r: linked(r / "plan.json"),
         "plan.json: Too many levels of symbolic links",
     ),
 }
@@ -262,7 +270,7 @@ def test_a_packed_plan_cannot_grow_beyond_reason() -> None:
 def test_what_could_not_be_written_is_an_error(tmp_path: Path) -> None:
     begun(tmp_path / "run", plan("a"), file=False)
     (tmp_path / "run" / "plans").write_text("in the way")
-    with pytest.raises(ledger.EvidenceError, match="plans"):
+    with pytest.raises(EvidenceError, match="plans"):
         ledger.write_plans(ledger.build(tmp_path / "run"))
 
 
