@@ -109,7 +109,7 @@ class Job:
         if self.platform == "windows":
             raise JobError("a Windows host gets a document, no program")
         head = _words("job_begin", str(VERSION), self.digest, self.host, self.machine, self.phase)
-        text = [head]
+        text = [f"{head} || exit 1"]
         for part in self.parts:
             body = [f"{_step(step)} || {_ON_FAIL[step.on_fail]}" for step in part.steps]
             text += _function(f"section_{part.name}", body)
