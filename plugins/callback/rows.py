@@ -10,6 +10,7 @@ import os
 import typing as t
 from collections.abc import Callable, Iterable, Iterator
 
+from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
 from ansible.template import Templar
@@ -38,6 +39,7 @@ requirements:
 _COLLECTION: t.Final = "evict.kaspersky"
 _VERBS: t.Final = frozenset({"scan", "perform", "prove"})
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
+_NO: t.Final = frozenset({"none", "false", "no", "off", "0", ""})
 _Method = t.TypeVar("_Method", bound=Callable[..., None])
 
 
@@ -137,7 +139,7 @@ class CallbackModule(CallbackBase):
             variables = manager.get_vars(play=play, host=sample, include_hostvars=False)
         else:
             variables = {}
-        verb = Verb.REMEDIATE if any(name == "perform" for p in plays for name in _verbs(p)) else Verb.AUDIT
+        verb = _purpose(plays)
         policy, mistake = _policy(play, variables)
         self._recorder.begin(
             policy,
@@ -212,10 +214,13 @@ def _tasks(blocks: Iterable[t.Any]) -> Iterator[t.Any]:
             yield item
 
 
-def _verbs(play: t.Any) -> Iterator[str]:
-    for task in _tasks(play.compile()):
-        if verb := _verb(task):
-            yield verb
+def _purpose(plays: Iterable[t.Any]) -> Verb:
+    """What a run is for: one that would perform plans only in check mode, and so does a scan that was asked for it."""
+    tasks = [task for play in plays for task in _tasks(play.compile()) if _verb(task)]
+    if any(_verb(task) == "perform" for task in tasks):
+        return Verb.PLAN if context.CLIARGS.get("check") else Verb.REMEDIATE
+    wanted = (task.args.get("plan") for task in tasks if _verb(task) == "scan")
+    return Verb.PLAN if any(str(word).lower() not in _NO for word in wanted) else Verb.AUDIT
 
 
 def _is_ours(play: t.Any) -> bool:

@@ -26,6 +26,8 @@ from .errors import UsageError
 from .report import folder_of
 
 AGAIN: t.Final = frozenset({Verdict.UNREACHABLE, Verdict.UNKNOWN, Verdict.NOT_ATTEMPTED})
+# What blocked a host may be out of the way now.
+_AGAIN_PLAN: t.Final = AGAIN | {Verdict.BLOCKED}
 _NAMED: t.Final = 5  # hosts of a kind that are named in a message
 
 
@@ -35,7 +37,8 @@ class Retry:
 
     Attributes:
         book: the earlier run.
-        again: hosts to run, in the order of the inventory: open ones and new ones within the limit.
+        again: hosts to run, in the order of the inventory: open ones, those whose plan has expired, and new ones, all
+            within the limit.
         new: hosts of the inventory that the earlier run did not know.
         left: hosts that the earlier run knew and the inventory no longer has.
         rows: rows of the earlier run for hosts that are still in the inventory.
@@ -96,8 +99,12 @@ def plan(folder: Path, args: Sequence[str], verb: Verb = Verb.AUDIT) -> Retry:
     there, selected = set(fleet.names), set(fleet.selected)
     before = {row.host: row for row in book.rows}
     new = tuple(name for name in fleet.names if name not in before)
+    verdicts = _AGAIN_PLAN if verb is Verb.PLAN else AGAIN
+    expired = book.plans.expired(evidence.now())
     again = tuple(
-        name for name in fleet.names if name in selected and (name not in before or before[name].verdict in AGAIN)
+        name
+        for name in fleet.names
+        if name in selected and (name not in before or before[name].verdict in verdicts or name in expired)
     )
     left = tuple(row.host for row in book.rows if row.host not in there)
     return Retry(book, again, new, left, tuple(row for row in book.rows if row.host in there))

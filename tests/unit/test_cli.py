@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
-from evict import audit, cli, options, playbook
+from evict import cli, options, play, playbook
 from evict.errors import UsageError
 from tests import runs
 
@@ -96,16 +96,16 @@ def test_argparse_ends_with_its_own_codes(command: str, args: list[str], code: i
 def test_a_folder_that_can_be_used(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "many" / "old").mkdir(parents=True)
-    audit.usable(tmp_path / "empty")
-    audit.usable(tmp_path / "new" / "below")
-    audit.usable(tmp_path / "many", many=True)
+    play.usable(tmp_path / "empty")
+    play.usable(tmp_path / "new" / "below")
+    play.usable(tmp_path / "many", many=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "many"]
 
 
 def refused(folder: Path) -> str:
     """Why a folder is refused."""
     with pytest.raises(UsageError) as caught:
-        audit.usable(folder)
+        play.usable(folder)
     assert str(folder) in str(caught.value)
     return str(caught.value)
 
@@ -129,7 +129,7 @@ def test_folders_out_of_reach_are_named(public: Path) -> None:
         (public / name).chmod(mode if os.geteuid() == 0 else 0)
 
     def look(folder: Path) -> str:
-        audit.usable(folder)
+        play.usable(folder)
         return "usable"
 
     for folder in (public / "closed" / "new", public / "dark" / "in", public / "dark" / "in" / "new"):
