@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import json
 import re
 import typing as t
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
 HIDDEN: t.Final = "REDACTED"
@@ -26,21 +27,50 @@ _LOGIN: t.Final = re.compile(r"(//[^/\s:@]{1,200}:)[^/\s@]{1,200}@")
 
 def _forms(secret: str) -> Iterator[str]:
     """The forms in which hosts, shells, libraries and Ansible send a secret back."""
-    plain, wide = secret.encode("utf-8", "surrogatepass"), secret.encode("utf-16-le", "surrogatepass")
     yield from (secret, "\0".join(secret), ascii(secret)[1:-1], secret.replace("\\", "\\\\"))
-    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
-    yield from (html.escape(secret), html.escape(secret, quote=False))
-    for encoded in (quote(plain), quote(plain, safe=""), quote_plus(plain)):
+    yield from _quoted(secret)
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+        raw = secret.encode(encoding, "surrogatepass")
+        for encoded in (*_hex(raw), *_base64(raw)):
+            yield encoded
+    plain = secret.encode("utf-8", "surrogatepass")
+    whole = "".join(f"%{byte:02X}" for byte in plain)
+    for encoded in (quote(plain), quote(plain, safe=""), quote_plus(plain), whole):
         yield encoded
         yield re.sub("%..", lambda found: found[0].lower(), encoded)
-    for raw in (plain, wide):
-        yield from (raw.hex(), raw.hex().upper(), base64.b64encode(raw).decode().rstrip("="))
-        for before in range(3):  # inside something longer, such as `user:password` of a login
-            whole = base64.b64encode(b"\0" * before + raw).decode()
-            # Only the characters that hold nothing of the bytes around the secret.
-            inner = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
-            if len(inner) > _SHORTEST:
-                yield inner
+
+
+def _quoted(secret: str) -> Iterator[str]:
+    """As a part of a text of JSON, Python, HTML, XML, of a shell or of PowerShell."""
+    text = json.dumps(secret)[1:-1]
+    yield from (text, json.dumps(text)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
+    careful = re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", text)  # what .NET makes of these
+    yield from (careful, re.sub(r"\\u....", lambda found: "\\u" + found[0][2:].upper(), careful))
+    for escaped in (html.escape(secret), html.escape(secret, quote=False)):
+        yield from (escaped, escaped.replace("&#x27;", "&#39;"), escaped.replace("&#x27;", "&apos;"))
+    for quoted in ("'\\''", "'\"'\"'", "''"):
+        yield secret.replace("'", quoted)
+    yield from (secret.replace('"', '""'), secret.replace('"', '\\"'))
+
+
+def _hex(raw: bytes) -> Iterator[str]:
+    """Digits alone, and as dumps, registry files and fingerprints separate them."""
+    yield from (raw.hex(), raw.hex().upper())
+    for between in (" ", ":", "-", ",", ", "):
+        yield from (raw.hex(" ").replace(" ", between), raw.hex(" ").upper().replace(" ", between))
+    for before, between in (("0x", ", "), ("0x", ","), ("0x", " "), ("\\x", "")):
+        yield from (between.join(before + f"{byte:{digits}}" for byte in raw) for digits in ("02x", "02X"))
+
+
+def _base64(raw: bytes) -> Iterator[str]:
+    """Both alphabets, alone and inside something longer, such as `user:password` of a login."""
+    found = [base64.b64encode(raw).decode().rstrip("=")]
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + raw).decode()
+        # Only the characters that hold nothing of the bytes around the secret.
+        found.append(whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])
+    for encoded in (one for one in found if len(one) > _SHORTEST):
+        yield from (encoded, encoded.replace("+", "-").replace("/", "_"))
 
 
 # Variables of a connection or of become whose values are secrets, whatever plugin they are for.
@@ -52,6 +82,17 @@ def holds_secret(name: str) -> bool:
     return _VARIABLE.search(name) is not None
 
 
+def _texts(value: t.Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (str(key), *_texts(item))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
 class Redactor:
     """Knows the secrets of a run in plain, quoted, hex, base64, percent-encoded and UTF-16 forms."""
 
@@ -60,11 +101,22 @@ class Redactor:
         Args:
             secrets: values that must never appear.
         """
-        forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
-        # Longest first, so that a secret inside another one does not leave the rest standing.
-        found = sorted((form for form in forms if len(form) >= _SHORTEST), key=lambda form: (-len(form), form))
-        self._secrets = re.compile("|".join(map(re.escape, found))) if found else None
-        self._longest = len(found[0]) if found else 0
+        self._given = tuple(secret for secret in secrets if len(secret) >= _SHORTEST)
+
+    @functools.cached_property
+    def _forms(self) -> tuple[str, ...]:
+        """Longest first, so that a secret inside another one does not leave the rest standing."""
+        forms = {form for secret in self._given for form in _forms(secret) if len(form) >= _SHORTEST}
+        return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+    @functools.cached_property
+    def _secrets(self) -> re.Pattern[str] | None:
+        # Made when it is first needed: most hosts say nothing that must be cleaned, and there are many hosts.
+        return re.compile("|".join(map(re.escape, self._forms))) if self._forms else None
+
+    def holds(self, text: str) -> bool:
+        """Is one of the secrets in the text, in any form?"""
+        return any(form in text for form in self._forms)
 
     def clean(self, text: str) -> str:
         """The text without secrets and without what looks like one."""
@@ -73,11 +125,28 @@ class Redactor:
         text = _LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
         return _ASSIGNED.sub(rf"\g<1>{HIDDEN}", text)
 
+    def tree(self, value: t.Any) -> t.Any:
+        """A value of JSON without the secrets in its texts; the value itself when it holds none.
+
+        Only what is known to be a secret is taken out, not what looks like one: what a host said stays evidence.
+        """
+        if not self._forms or not self.holds("\n".join(_texts(value))):
+            return value
+        return self._without(value)
+
+    def _without(self, value: t.Any) -> t.Any:
+        if isinstance(value, str):
+            return self._secrets.sub(HIDDEN, value) if self._secrets is not None else value
+        if isinstance(value, Mapping):
+            return {self._without(key): self._without(item) for key, item in value.items()}
+        return [self._without(item) for item in value] if isinstance(value, (list, tuple)) else value
+
     def line(self, text: str, limit: int = 300) -> str:
         """The first line that says something, without secrets and control characters, of bounded length."""
         cleaned = self.clean(text[:_LONGEST])
         if len(text) > _LONGEST:
-            cleaned = cleaned[: len(cleaned) - self._longest]  # the cut may have gone through a secret
+            # The cut may have gone through a secret.
+            cleaned = cleaned[: len(cleaned) - max(map(len, self._forms), default=0)]
         said = next((line.strip() for line in re.split(r"[\r\n]+", cleaned) if line.strip()), "")
         said = "".join(c if c.isprintable() else " " for c in said)
         return said if len(said) <= limit else said[: limit - 3] + "..."
