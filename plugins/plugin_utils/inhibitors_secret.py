@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inhibitors of secrets: a product that is locked, and secrets that are missing, fail, or have no known form."""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Iterator
+
+from . import secret_names
+from .assess import Product
+from .case import Case
+from .catalog import Entry, Secret
+from .inhibitors_base import BOTH, WINDOWS, Inhibitor, Met, Told, doubt, named, removed, told, topic_probes
+
+Lock = t.Literal["set", "off", "unknown"]
+
+
+def _locks(case: Case) -> list[Told]:
+    """What tells whether a password protects a product."""
+    return list(told(case, "lock"))
+
+
+def _owner(found: Told, entries: list[Entry]) -> list[Entry]:
+    """The products a lock is about: those of whose own keys it is a part; else every one it could be about."""
+    parts = found.record.get("key", "").split("\\")
+    heads = ["\\".join(parts[:size]) for size in range(1, len(parts))]
+    own = [
+        entry
+        for entry in entries
+        for signal in entry.signals
+        if signal.kind == "registry" and any(signal.accepts({**found.record, "key": head}) for head in heads)
+        if not entry.generic
+    ]
+    unique = list({entry.id: entry for entry in own}.values())
+    return unique or [e for e in entries if e.family in ("endpoint", "consumer", "unknown")]
+
+
+def _state(case: Case, product: Product) -> Lock:
+    """Is the product locked, as far as the host tells?"""
+    entries = [p.entry for p in removed(case)]
+    values = [
+        value
+        for found in _locks(case)
+        if product.entry.id in {entry.id for entry in _owner(found, entries)}
+        for key, value in found.record.items()
+        if key.startswith("value.")
+    ]
+    if any(value not in ("", "empty") for value in values):
+        return "set"
+    readable = all(case.probe(probe).status != "unknown" for probe in topic_probes(case, "lock"))
+    return "off" if "empty" in values and readable else "unknown"
+
+
+def _missing(case: Case, entry: Entry) -> list[Secret]:
+    given = case.policy.secrets.get(entry.id, {})
+    return [secret for secret in entry.secrets if secret.name not in given]
+
+
+def _needed(case: Case) -> Iterator[Met]:
+    for product in removed(case):
+        names = [secret.name for secret in _missing(case, product.entry)]
+        if names and _state(case, product) == "set":
+            yield Met(
+                f"a password protects {product.entry.id}; not given: {named(names)}",
+                f"name where it is: evict_secrets: {{{product.entry.id}: {{{names[0]}: ...}}}} (docs/variables.md), or "
+                "switch the protection off by policy",
+            )
+
+
+def _perhaps(case: Case) -> Iterator[Met]:
+    for product in removed(case):
+        names = [secret.name for secret in _missing(case, product.entry)]
+        if names and _state(case, product) == "unknown":
+            yield Met(
+                f"could not tell whether a password protects {product.entry.id}; not given: {named(names)}",
+                f"name where it is: evict_secrets: {{{product.entry.id}: {{{names[0]}: ...}}}}; where it is certain "
+                "that no password is set, waive this",
+            )
+
+
+def _locked(case: Case) -> Iterator[Met]:
+    for product in removed(case):
+        entry = product.entry
+        if entry.secrets or entry.family not in ("endpoint", "consumer", "unknown"):
+            continue
+        if _state(case, product) == "set":
+            yield Met(f"a password or policy locks {entry.id}, and no way is known to hand it a password")
+    if not any(p.entry.secrets for p in removed(case)):
+        for probe in topic_probes(case, "lock"):
+            if any(p.entry.family in ("endpoint", "consumer") for p in removed(case)):
+                yield from doubt(case, probe, "whether a password or policy locks the product")
+
+
+def _failing(case: Case) -> Iterator[Met]:
+    needs = secret_names.needed([p.entry for p in removed(case)], case.replacement, case.fallback)
+    for need in needs:
+        if fault := case.controller.secrets.get(need.id, ""):
+            yield Met(f"{need.id}: {fault}")
+
+
+def _form(case: Case) -> Iterator[Met]:
+    for product in removed(case):
+        given = case.policy.secrets.get(product.entry.id, {})
+        for secret in product.entry.secrets:
+            ref = given.get(secret.name)
+            if ref is None:
+                continue
+            if secret.format == secret_names.UNKNOWN and not ref.format:
+                yield Met(f"nobody knows in which form {product.entry.id} takes {secret.name}: add `format:` to it")
+            unsure = secret.format == secret_names.UNKNOWN or not secret.confidence.can_prove
+            if unsure and not ref.property:
+                yield Met(
+                    f"the MSI property in which {product.entry.id} takes {secret.name} is not confirmed: "
+                    "add `property:`"
+                )
+
+
+def _provider(case: Case) -> Iterator[Met]:
+    for need in secret_names.needed((), case.replacement, case.fallback, case.platform):
+        if need.required == "yes" and need.name not in case.policy.secrets.get(need.owner, {}):
+            yield Met(
+                f"{need.owner} needs {need.name} ({need.used_for}), and it is not given",
+                f"name where it is: evict_secrets: {{{need.owner}: {{{need.name}: ...}}}} (docs/variables.md)",
+            )
+
+
+INHIBITORS: t.Final = (
+    Inhibitor(
+        id="secret_missing",
+        title="A password protects the product and was not given",
+        platforms=WINDOWS,
+        when="removes",
+        looks_at="registry values of the topic `lock` in the catalog; `evict_secrets`",
+        remedy=(
+            "name in `evict_secrets` where the password is, or switch the protection off by policy and wait for a"
+            " synchronisation. A password of KLAdmin that is lost cannot be recovered, says the vendor"
+        ),
+        waivable=False,
+        why="the uninstaller would refuse",
+        check=_needed,
+    ),
+    Inhibitor(
+        id="lock_unknown",
+        title="A password may protect the product and was not given",
+        platforms=WINDOWS,
+        when="removes",
+        looks_at="secrets of the products in the catalog whose lock no registry value tells; `evict_secrets`",
+        remedy="name in `evict_secrets` where the password is; where it is certain that none is set, waive this",
+        waivable=True,
+        why="the administrator may know from the policy that no password is set",
+        check=_perhaps,
+    ),
+    Inhibitor(
+        id="policy_lock",
+        title="A password or policy locks a product that takes no password unattended",
+        platforms=WINDOWS,
+        when="removes",
+        looks_at="registry values of the topic `lock` in the catalog, for products without a known secret",
+        remedy="switch password protection off in the product or its policy, then plan again",
+        waivable=False,
+        why="the uninstaller would ask a person, or refuse; nothing here gets around it",
+        check=_locked,
+    ),
+    Inhibitor(
+        id="secret_failing",
+        title="A secret was named and cannot be had",
+        platforms=BOTH,
+        when="acts",
+        looks_at="each name in `evict_secrets` that this plan needs, resolved on the controller",
+        remedy="put the variable, file (0600) or lookup right for this host, then plan again",
+        waivable=False,
+        why="a step would start without what it needs",
+        check=_failing,
+    ),
+    Inhibitor(
+        id="secret_format_unknown",
+        title="Nobody knows in which form, or under which name, the product takes its password",
+        platforms=WINDOWS,
+        when="removes",
+        looks_at="`secrets` of the products in the catalog; `format` and `property` in `evict_secrets`",
+        remedy="try it on a lab host, then add `format:` and `property:` to the secret in `evict_secrets`",
+        waivable=False,
+        why="a password in the wrong form is refused, and a product may lock itself after some tries",
+        check=_form,
+    ),
+    Inhibitor(
+        id="cover_secret_missing",
+        title="The replacement or the fallback needs a licence, token or other secret that was not given",
+        platforms=BOTH,
+        when="covers",
+        looks_at="required secrets of the provider that its steps use; `evict_secrets`",
+        remedy="name in `evict_secrets` where the secret is, then plan again",
+        waivable=False,
+        why="it would be installed and protect nothing",
+        check=_provider,
+    ),
+)
