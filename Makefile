@@ -29,10 +29,11 @@ lint: ## run every linter
 	@tools/venv dev
 	@tools/lint
 
-docs: ## write the reference pages (docs/catalog*.md, docs/lab-states.md)
+docs: ## write the reference pages (docs/catalog*.md, docs/lab-states.md, docs/variables.md)
 	@tools/venv dev
 	@.venv/bin/python tools/catalog_page.py
 	@.venv/bin/python tools/lab_page.py
+	@.venv/bin/python tools/variables_page.py
 
 lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
 	@tools/venv dev

@@ -10,6 +10,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
+    extra,
     knowledge,
     observation,
     policy,
@@ -53,8 +54,11 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result["changed"] = False
         try:
+            given = extra.names(self._loader)
             settings = policy.validate(
-                {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
+                {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")},
+                extra=given,
+                where=extra.Places(task_vars, given),
             )
             catalog = knowledge.catalog()
             folder = RunFolder.resolve(settings, task_vars).create()

@@ -6,58 +6,35 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import difflib
-import re
 import typing as t
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
-from .provider import Source
+from .policy_checks import RUN_ID, SECRET_NAME, Mistake, Place, Refused, label
+from .policy_rules import FALLBACKS, judge, missing
+from .policy_types import Exclusion, Reboot, SecretRef, Window
+from .policy_variables import EXTRA_ONLY, VARIABLES
+from .provider import Provider, Source
 from .verdict import Verb, Verdict, default_fail_on
 
-RUN_ID: t.Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")
+__all__ = [
+    "EXTRA_ONLY",
+    "FALLBACKS",
+    "RUN_ID",
+    "VARIABLES",
+    "Exclusion",
+    "Policy",
+    "PolicyError",
+    "Reboot",
+    "SecretRef",
+    "Window",
+    "for_plan",
+    "validate",
+]
+Where = Callable[[str, Place], str]
 
 
 class PolicyError(ValueError):
     """A user variable is wrong; the text names the variable, its value and the remedy, one line a mistake."""
-
-
-Reboot = t.Literal["never", "if_needed", "window"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Exclusion:
-    """What the replacement leaves alone: a `path`, a `process` or an `extension`."""
-
-    kind: t.Literal["path", "process", "extension"]
-    value: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """A maintenance window, both ends in UTC."""
-
-    start: datetime.datetime
-    end: datetime.datetime
-
-
-@dataclasses.dataclass(frozen=True)
-class SecretRef:
-    """Where a secret is, never what it is.
-
-    Attributes:
-        how: `variable` (a variable of the host, such as a vaulted one), `file` (on the controller, 0600), `lookup` (a
-            lookup plugin).
-        name: of the variable, path of the file, or name of the plugin.
-        terms, options: of the lookup.
-        format: `plain`, `utf16le_hex`, or empty for what the catalog or the provider says.
-        property: MSI property to pass it in, empty for the catalog's.
-    """
-
-    how: t.Literal["variable", "file", "lookup"]
-    name: str
-    terms: tuple[str, ...] = ()
-    options: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
-    format: str = ""
-    property: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,72 +95,28 @@ class Policy:
     proxy: str = ""
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be a text")
-    if "\0" in value or "\n" in value:
-        raise ValueError("must be one line without NUL characters")
-    return str(value)
-
-
-def _pattern(value: object) -> str:
-    if isinstance(value, (list, tuple)) and value:
-        return ":".join(_pattern(v) for v in value)
-    text = _text(value)
-    if not text.strip():
-        raise ValueError("must name hosts, such as `all` or a group")
-    return text
-
-
-def _run(value: object) -> str:
-    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
-    if text and not RUN_ID.match(text):
-        raise ValueError(
-            "may hold letters, digits, `.`, `_` and `-` only, at most 80, and begins with a letter or digit"
-        )
-    return text
-
-
-def _verdicts(value: object) -> tuple[Verdict, ...]:
-    if isinstance(value, str):
-        value = [v for v in re.split(r"[\s,]+", value) if v]
-    if not isinstance(value, (list, tuple)):
-        raise ValueError("must be a list of verdicts")
-    known = [str(v) for v in Verdict]
-    for item in value:
-        if str(item) not in known:
-            near = difflib.get_close_matches(str(item), known, 1)
-            raise ValueError(
-                f"{repr(item)[:80]} is no verdict"
-                + (f", did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}")
-            )
-    return tuple(Verdict(str(item)) for item in value)
-
-
-def _seconds(value: object) -> int:
-    if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value):
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 240:
-        raise ValueError("must be a whole number of seconds from 1 to 240")
-    return int(value)
-
-
-# variable -> (field, check). The audit's variables; later verbs add theirs here and nowhere else.
-VARIABLES: t.Final[Mapping[str, tuple[str, Callable[[object], t.Any]]]] = {
-    "evict_hosts": ("hosts", _pattern),
-    "evict_out": ("out", _text),
-    "evict_evidence_dir": ("evidence_dir", _text),
-    "evict_run": ("run", _run),
-    "evict_fail_on": ("fail_on", _verdicts),
-    "evict_probe_timeout": ("probe_timeout", _seconds),
-}
-
-
-def validate(variables: Mapping[str, t.Any]) -> Policy:
+def validate(
+    variables: Mapping[str, t.Any],
+    *,
+    extra: Collection[str] | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    products: Collection[str] | None = None,
+    platform: str = "",
+    plan: bool = False,
+    now: datetime.datetime | None = None,
+    where: Where | None = None,
+) -> Policy:
     """Check the `evict_*` variables among a host's variables.
 
     Args:
         variables: any variables; those that do not begin with `evict_` are ignored. Values must be templated already.
+        extra: names of the variables that were given as extra vars; None when that is not known here, and not judged.
+        providers: all there are; None leaves ids and settings unchecked.
+        products: ids of the catalog; None leaves owners of secrets unchecked.
+        platform: `linux` or `windows` when the host's is known: only its provider's settings must be complete then.
+        plan: a plan is to be made, so what `for_plan` asks for is asked for here, in the same error.
+        now: the time, for tests.
+        where: variable and place within it -> the line it was written in, or empty; asked for mistakes only.
 
     Returns:
         The policy, defaults filled in.
@@ -193,19 +126,75 @@ def validate(variables: Mapping[str, t.Any]) -> Policy:
             turns a setting off silently). All mistakes are named.
     """
     fields: dict[str, t.Any] = {}
-    mistakes: list[str] = []
-    for name in sorted(n for n in variables if isinstance(n, str) and n.startswith("evict_")):
-        if name not in VARIABLES:
-            near = difflib.get_close_matches(name, VARIABLES, 1)
-            hint = f"did you mean `{near[0]}`?" if near else "remove it, or see docs/variables.md for the names"
-            mistakes.append(f"`{name}` is no variable of this collection: {hint}")
-            continue
-        field, check = VARIABLES[name]
-        try:
-            fields[field] = check(variables[name])
-        except ValueError as exc:
-            shown = repr(variables[name])
-            mistakes.append(f"`{name}` {exc}; it is {shown if len(shown) < 120 else shown[:117] + '...'}")
-    if mistakes:
-        raise PolicyError("\n".join(mistakes))
+    found: list[tuple[str, Mistake]] = []
+    for name in (n for n in variables if isinstance(n, str) and n.startswith("evict_")):
+        variable = VARIABLES.get(name)
+        if variable is None:
+            found.append((name, _stranger(name)))
+        elif extra is not None and name in EXTRA_ONLY and name not in extra:
+            found.append((name, Mistake(_EXTRA_ONLY)))
+        else:
+            try:
+                fields[variable.field] = variable.check(variables[name])
+            except Refused as exc:
+                found += [(name, mistake) for mistake in exc.mistakes]
+    broken = {VARIABLES[name].field for name, _mistake in found if name in VARIABLES}
+    clock = now or datetime.datetime.now(datetime.UTC)
+    rules = list(judge(fields, providers=providers, products=products, platform=platform, now=clock, broken=broken))
+    found += [(_NAMES[field], mistake) for field, mistake in rules]
+    if plan:
+        broken |= {field for field, _mistake in rules}
+        found += [(_NAMES[f], m) for f, m in missing({**vars(Policy()), **fields}, broken)]
+    if found:
+        raise PolicyError(_lines(found, where))
     return Policy(**fields)
+
+
+def for_plan(policy: Policy) -> None:
+    """Ask for what a plan needs and an audit does not: a replacement, a fallback, consent to none of them.
+
+    Raises:
+        PolicyError: something is missing; all of it is named.
+    """
+    found = [(_NAMES[field], mistake) for field, mistake in missing(vars(policy))]
+    if found:
+        raise PolicyError(_lines(found, None))
+
+
+_EXTRA_ONLY: t.Final = (
+    "is taken from extra vars only: give it with -e or in a survey, never in inventory, group_vars or a playbook"
+)
+_NAMES: t.Final[Mapping[str, str]] = {variable.field: name for name, variable in VARIABLES.items()}
+
+
+def _stranger(name: str) -> Mistake:
+    near = difflib.get_close_matches(name[:80], VARIABLES, 1)
+    if near:
+        hint = f"did you mean `{near[0]}`?"
+    elif SECRET_NAME.search(name):
+        hint = "a secret is never given as it is, name it in `evict_secrets`"
+    else:
+        hint = "remove it, or see docs/variables.md for the names"
+    return Mistake(f"is no variable of this collection: {hint}")
+
+
+def _lines(found: list[tuple[str, Mistake]], where: Where | None) -> str:
+    """One line a mistake, in the order of the variables' names."""
+    lines = []
+    for name, mistake in sorted(found, key=lambda item: item[0]):
+        text = f"`{label(name)}`"
+        if mistake.place:
+            text += f" at `{place(mistake.place)}`"
+        text += f" {mistake.words}"
+        if mistake.shown:
+            text += f"; it is {mistake.shown}"
+        if where is not None and (line := where(name, mistake.place)):
+            text += f"; see {line}"
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def place(parts: Place) -> str:
+    """A place within a value as a reader writes it: `[0].start`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{label(part)}" for part in parts)
+    return text.removeprefix(".")
