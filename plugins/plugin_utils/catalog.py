@@ -172,10 +172,11 @@ class Entry:
         For the children of a vendor's tree, which the generic entry would otherwise take for an unknown product.
         """
         below = paths.windows_below if self.platform == "windows" else paths.posix_below
-        return any(below(path, own) for own in self._own_paths)
+        return any(below(path, own) for own in self.own_paths)
 
     @functools.cached_property
-    def _own_paths(self) -> tuple[str, ...]:
+    def own_paths(self) -> tuple[str, ...]:
+        """Its directories and paths, as far as they have no wildcard."""
         own = [signal.path for signal in self.signals if isinstance(signal, signals.PathSignal)]
         own += [
             b for signal in self.signals if isinstance(signal, signals_posix.LinuxProcessSignal) for b in signal.below

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .catalog import Catalog, CatalogError, load
 from .catalog_form import Mistake
-from .script import OBSERVE, OBSERVE_MACOS, assignments, compose
+from .script import OBSERVE, OBSERVE_MACOS, OBSERVE_PLAN, assignments, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 
@@ -30,6 +30,7 @@ class _Loaded:
 
 _LOADED: t.Final = _Loaded()
 OBSERVE_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE)
+OBSERVE_PLAN_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE_PLAN)
 OBSERVE_MACOS_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE_MACOS)
 
 
@@ -54,6 +55,8 @@ def _assigned(platform: str) -> str:
 
 # What a POSIX host gets, but for the nonce and the settings of a run; and what it gets next when it says it is a Mac.
 OBSERVE_LINUX: t.Final = _assigned("linux") + OBSERVE_SH
+# The same for a plan; the literals of preflight.ask come with the values of a run.
+OBSERVE_LINUX_PLAN: t.Final = _assigned("linux") + OBSERVE_PLAN_SH
 OBSERVE_MAC: t.Final = _assigned("macos") + OBSERVE_MACOS_SH
 # What a Windows host gets, as arguments of its module.
 WINDOWS_LITERALS: t.Final = _literals("windows")

@@ -24,6 +24,16 @@ OBSERVE: t.Final = (
     "observe.sh",
     "run.sh",
 )
+# What a plan needs to know besides, in the same script: an audit does not carry it.
+OBSERVE_PLAN: t.Final = (
+    *OBSERVE[:-2],
+    "preflight.sh",
+    "preflight_packages.sh",
+    "preflight_host.sh",
+    "preflight_egress.sh",
+    "observe_plan.sh",
+    "run.sh",
+)
 # A Mac gets a script of its own once it has said that it is one, so that the others need not carry it.
 OBSERVE_MACOS: t.Final = ("frame.sh", "files.sh", "macos.sh", "macos_products.sh", "observe_macos.sh", "run.sh")
 

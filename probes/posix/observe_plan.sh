@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+# The POSIX hand for Linux when a plan is asked for: what observe.sh looks at, and what an act would meet (docs/formats.md section 3).
+# It stands in the place of observe.sh. A part of a script, see frame.sh and run.sh.
+# shellcheck disable=SC2034,SC2154
+
+choose() { # -> probes, preflight
+  probes="host packages.dpkg packages.rpm units init_scripts processes paths trees setup accounts modules firewall trust lines containers"
+  probes="$probes protection peers reboot"
+  preflight="egress repository manager space resources tools enforcement quarantine obstacles roles sessions desktop limits"
+  # A Mac only says that it is one; nothing is planned for it.
+  [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host preflight='' ;; esac
+  probes="$probes $preflight"
+}
