@@ -17,7 +17,7 @@ from ansible.template import Templar
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError, validate
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import Recorder
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import holds_secret
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import holds_secret, named
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
 
@@ -168,7 +168,7 @@ class CallbackModule(CallbackBase):
             message = f"the scan was skipped by a condition of the playbook ({message})"
         elif not ours:
             message = f"before the scan, the task {task.name or task.action!s} {kind}: {message.lstrip()}"
-        self._recorder.failed(host.get_name(), kind, message, ours=ours, secrets=_secrets(host))
+        self._recorder.failed(host.get_name(), kind, message, ours=ours, secrets=_secrets(self._play, host))
 
     def _finish(self, how: str) -> None:
         summary = self._recorder.finish(how)
@@ -256,9 +256,18 @@ def _policy(play: t.Any, variables: dict[str, t.Any]) -> tuple[Policy, str]:
         return Policy(), str(exc).replace("\n", "; ")
 
 
-def _secrets(host: t.Any) -> list[str]:
-    """Passwords the inventory knows for a host, plain; templates among them never show up in messages as they are."""
-    found: list[str] = []
-    for variables in [host.vars, *(group.vars for group in host.get_groups())]:
-        found += [str(v) for name, v in variables.items() if v is not None and holds_secret(str(name))]
-    return found
+def _secrets(play: t.Any, host: t.Any) -> list[str]:
+    """The secrets among a host's variables, those of group_vars and extra vars too: a message may repeat them."""
+    variables = play.get_variable_manager().get_vars(play=play, host=host, include_hostvars=False)
+    templar = Templar(loader=play.get_loader(), variables=variables)
+
+    def value(name: str, form: Callable[[t.Any], t.Any]) -> t.Any:
+        try:
+            return form(templar.template(variables[name]))
+        except Exception:  # what nobody can template or decrypt, nobody can have sent
+            return None
+
+    names = {str(name) for name in variables if holds_secret(str(name))}
+    if "evict_secrets" in variables:
+        names |= (value("evict_secrets", named) or frozenset()) & set(variables)
+    return [found for name in sorted(names) if (found := value(name, str))]

@@ -82,6 +82,19 @@ def holds_secret(name: str) -> bool:
     return _VARIABLE.search(name) is not None
 
 
+def named(secrets: object) -> frozenset[str]:
+    """The variables that `evict_secrets` names, of any form: their values are secrets, too."""
+    owners = secrets.values() if isinstance(secrets, Mapping) else ()
+    names = [
+        ref.get("variable")
+        for owner in owners
+        if isinstance(owner, Mapping)
+        for ref in owner.values()
+        if isinstance(ref, Mapping)
+    ]
+    return frozenset(name for name in names if isinstance(name, str))
+
+
 def _texts(value: t.Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value

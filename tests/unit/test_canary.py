@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import redact
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import HIDDEN, Redactor
 from tests import canary
 
@@ -57,3 +58,12 @@ def test_a_tree_loses_the_secret_and_nothing_else() -> None:
     assert said == {"tasks": [{"command": f"msiexec /x KLUNINSTPASSWD={HIDDEN} /qn", "n": 5}, [HIDDEN]], "ok": "kesl"}
     assert wide in dirty["tasks"][0]["command"]
     assert Redactor().tree(dirty) is dirty
+
+
+@pytest.mark.parametrize(
+    "secrets",
+    [None, "x", [], {"a": None}, {"a": {"b": "x"}}, {"a": {"b": {"variable": 5}}}, {"a": {"b": {"file": "x"}}}],
+)
+def test_no_variable_is_named_where_nothing_names_one(secrets: object) -> None:
+    assert redact.named(secrets) == frozenset()
+    assert redact.named({"x": secrets, "kes": {"P": {"variable": "sealed"}, "Q": secrets}}) == {"sealed"}
