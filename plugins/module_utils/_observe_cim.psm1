@@ -8,36 +8,47 @@
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
 
-# Seconds a class may take.
-$script:Patience = 10
+# Seconds that are waited for a class; it is told to stop a little earlier.
+$script:Patience = 12
+# What each class answered last.
+$script:Answers = @{}
 
 Function Get-ObserveCim {
     <#
     .SYNOPSIS
     Some properties of all instances of a class: hashtable with reason ('' when it answered) and items (hashtables).
+    .PARAMETER Known
+    An answer that this class gave before will do: a provider that hangs is not waited for twice.
     #>
     [OutputType([hashtable])]
     param (
         [string]$Namespace,
         [string]$ClassName,
-        [string[]]$Property
+        [string[]]$Property,
+        [int]$Patience = $script:Patience,
+        [switch]$Known
     )
 
+    if ($Known -and $script:Answers.ContainsKey("$Namespace $ClassName")) {
+        return $script:Answers["$Namespace $ClassName"]
+    }
+    $limit = $Patience - [int][Math]::Min(2, [Math]::Floor($Patience / 3))
     $answer = @{ reason = ''; items = New-Object -TypeName System.Collections.ArrayList }
+    $script:Answers["$Namespace $ClassName"] = $answer
     $shell = $null
     try {
         $shell = [System.Management.Automation.PowerShell]::Create()
         [void]$shell.AddCommand('Get-CimInstance')
         [void]$shell.AddParameter('Namespace', $Namespace)
         [void]$shell.AddParameter('ClassName', $ClassName)
-        [void]$shell.AddParameter('OperationTimeoutSec', $script:Patience)
+        [void]$shell.AddParameter('OperationTimeoutSec', $limit)
         [void]$shell.AddParameter('ErrorAction', 'Stop')
         $handle = $shell.BeginInvoke()
-        if (-not $handle.AsyncWaitHandle.WaitOne(1000 * ($script:Patience + 2))) {
+        if (-not $handle.AsyncWaitHandle.WaitOne(1000 * $Patience)) {
             # Ended in the background; waiting for that could hang as well.
             [void]$shell.BeginStop($null, $null)
             $shell = $null
-            $answer.reason = 'no answer within {0:D} s' -f $script:Patience
+            $answer.reason = 'no answer within {0:D} s' -f $limit
             return $answer
         }
         foreach ($item in $shell.EndInvoke($handle)) {

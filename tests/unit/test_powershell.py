@@ -198,11 +198,17 @@ def spec_of(parser: tree_sitter.Parser, source: bytes) -> dict[str, dict[str, An
 
 def documented(sidecar: str) -> dict[str, dict[str, Any]]:
     """The options of a documentation file in the form ``spec_of`` gives."""
-    options = yaml.safe_load(sidecar)["DOCUMENTATION"]["options"]
-    return {
-        name: {key: option[key] for key in ("type", "elements", "required", "default", "choices") if key in option}
-        for name, option in options.items()
-    }
+
+    def table(options: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        kept = ("type", "elements", "required", "default", "choices")
+        found = {}
+        for name, option in options.items():
+            found[name] = {key: option[key] for key in kept if key in option}
+            if "suboptions" in option:
+                found[name]["options"] = table(option["suboptions"])
+        return found
+
+    return table(yaml.safe_load(sidecar)["DOCUMENTATION"]["options"])
 
 
 def test_the_windows_hand_is_there() -> None:

@@ -7,12 +7,13 @@ BeforeAll {
     $plugins = Join-Path -Path $PSScriptRoot -ChildPath '../../../plugins'
     $parts = @(
         'core', 'registry', 'files', 'hives', 'cim', 'products', 'services', 'host', 'filters', 'trust', 'tasks', 'apps', 'startup'
-        'protection', 'context'
+        'protection', 'context', 'run', 'preflight', 'preflight_defender', 'preflight_files', 'preflight_network'
+        'preflight_security', 'preflight_run'
     )
     foreach ($name in $parts) {
         Import-Module -Name (Join-Path -Path $plugins -ChildPath "module_utils/_observe_$name.psm1") -Force -Global
     }
-    foreach ($name in @('_ObserveNative', '_ObserveHive')) {
+    foreach ($name in @('_ObserveNative', '_ObserveHive', '_ObservePreflight')) {
         $source = Join-Path -Path $plugins -ChildPath "module_utils/$name.cs"
         Add-Type -TypeDefinition ([System.IO.File]::ReadAllText($source))
     }
@@ -52,7 +53,7 @@ namespace Ansible.Basic
     )
 
     Function Invoke-Module {
-        param ([hashtable]$Change = @{})
+        param ([hashtable]$Change = @{}, [AllowNull()][hashtable]$Preflight = $null)
         $arguments = @{
             drivers = @('klif')
             paths = @('%ProgramFiles%\Kaspersky Lab')
@@ -76,10 +77,20 @@ namespace Ansible.Basic
             tasks = @('kaspersky')
         }
         foreach ($name in @($Change.Keys)) { $arguments[$name] = $Change[$name] }
+        if ($null -ne $Preflight) {
+            $asked = @{ codes = @(); endpoints = @(); ports = @(); proxy = @(); stores = @(); vaults = @() }
+            foreach ($name in @($Preflight.Keys)) { $asked[$name] = $Preflight[$name] }
+            $arguments = @{ observe = $arguments; preflight = $asked }
+        }
         [Ansible.Basic.AnsibleModule]::Next = $arguments
-        & (Join-Path -Path $plugins -ChildPath 'modules/win_observe.ps1')
+        $file = if ($null -ne $Preflight) { 'win_observe_plan.ps1' } else { 'win_observe.ps1' }
+        & (Join-Path -Path $plugins -ChildPath "modules/$file")
         [Ansible.Basic.AnsibleModule]::Last
     }
+    $planned = @(
+        'defender', 'desktop', 'egress', 'enforcement', 'firewall', 'installer', 'msi', 'protected_services', 'quarantine'
+        'resources', 'space', 'tools', 'vaults'
+    )
 }
 
 Describe 'win_observe' {
@@ -141,5 +152,55 @@ Describe 'win_observe' {
         $module = Invoke-Module
         $module.Spec.supports_check_mode | Should -BeTrue
         $module.Result.changed | Should -BeFalse
+    }
+}
+
+Describe 'win_observe_plan' {
+    It 'answers the preflight probes beside all others, whatever fails' {
+        $asked = @{
+            codes = @('{6E0F4C52-5B7A-4D0E-9C39-2B1A7F3D0C01}'); endpoints = @('127.0.0.1:1'); ports = @(5985)
+            stores = @('%ProgramData%\Kaspersky Lab'); vaults = @('%LocalAppData%\Kaspersky Lab')
+        }
+        $module = Invoke-Module -Preflight $asked
+        $module.Done | Should -BeTrue
+        $found = $module.Result.observation.probes
+        @($found.Keys | Sort-Object) | Should -Be @($probes + $planned | Sort-Object)
+        foreach ($name in $planned) {
+            $probe = $found[$name]
+            @($probe.Keys | Sort-Object) | Should -Be @('reason', 'records', 'status')
+            if ($probe.status -eq 'unknown') { $probe.reason | Should -Not -BeNullOrEmpty } else { $probe.reason | Should -Be '' }
+            foreach ($record in $probe.records) {
+                foreach ($value in $record.Values) { $value.GetType().FullName | Should -Be 'System.String' }
+            }
+        }
+        $found['egress'].records[0].endpoint | Should -Be '127.0.0.1:1'
+        $json = ConvertTo-Json -InputObject $module.Result -Depth 99 -Compress
+        [regex]::Matches($json, '"records":\[').Count | Should -Be ($probes.Count + $planned.Count)
+        @($module.Result.Keys | Sort-Object) | Should -Be @('changed', 'observation')
+        $module.Result.changed | Should -BeFalse
+        $module.Spec.supports_check_mode | Should -BeTrue
+    }
+
+    It 'asks nothing it was not told to' {
+        $found = (Invoke-Module -Preflight @{}).Result.observation.probes
+        foreach ($name in @('egress', 'firewall', 'quarantine', 'vaults')) { $found[$name].status | Should -Be 'absent' -Because $name }
+    }
+
+    It 'knows the options of win_observe' {
+        Mock -CommandName Invoke-ObserveAll -MockWith { $global:Asked = $Literal; @{ host = @{}; probes = @{ services = @{ status = 'ok'; reason = ''; records = @() }; 'uninstall.machine' = @{ status = 'ok'; reason = ''; records = @() } } } }
+        $names = @((Invoke-Module).Spec.options.Keys | Where-Object { $_ -ne 'timeout' } | Sort-Object)
+        $null = Invoke-Module -Preflight @{}
+        @($global:Asked.Keys | Sort-Object) | Should -Be $names
+        Remove-Variable -Name Asked -Scope Global
+    }
+
+    It 'refuses <label>' -ForEach @(
+        @{ label = 'an option that win_observe does not have'; change = @{ servces = @('x') }; ask = @{}; word = '*win_observe has no option servces*' }
+        @{ label = 'an empty literal'; change = @{ services = @('') }; ask = @{}; word = '*services: a literal must not be empty*' }
+        @{ label = 'an empty endpoint'; change = @{}; ask = @{ endpoints = @(' ') }; word = '*endpoints: a literal must not be empty*' }
+        @{ label = 'a port that is none'; change = @{}; ask = @{ ports = @(70000) }; word = '*ports: 70000 is no port*' }
+        @{ label = 'a timeout of nothing'; change = @{ timeout = 0 }; ask = @{}; word = '*timeout: must be 1 or more seconds*' }
+    ) {
+        { Invoke-Module -Change $change -Preflight $ask } | Should -Throw -ExpectedMessage $word
     }
 }
