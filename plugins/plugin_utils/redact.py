@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 
 HIDDEN: t.Final = "REDACTED"
 _SHORTEST: t.Final = 3  # a shorter "secret" would blank half of every message
+_WORD: t.Final = 6  # a shorter one is a word that may stand in a name by chance
 _LONGEST: t.Final = 65_536  # characters of a message that are looked at
 
 # What looks like a secret though nobody named it: `password=...`, `"token": "..."`, `-p:...`, a login in an address.
@@ -95,17 +96,6 @@ def named(secrets: object) -> frozenset[str]:
     return frozenset(name for name in names if isinstance(name, str))
 
 
-def _texts(value: t.Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from (str(key), *_texts(item))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
-
-
 class Redactor:
     """Knows the secrets of a run in plain, quoted, hex, base64, percent-encoded and UTF-16 forms."""
 
@@ -138,21 +128,20 @@ class Redactor:
         text = _LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
         return _ASSIGNED.sub(rf"\g<1>{HIDDEN}", text)
 
-    def tree(self, value: t.Any) -> t.Any:
-        """A value of JSON without the secrets in its texts; the value itself when it holds none.
+    @functools.cached_property
+    def _long(self) -> Redactor:
+        return Redactor(secret for secret in self._given if len(secret) >= _WORD)
 
-        Only what is known to be a secret is taken out, not what looks like one: what a host said stays evidence.
+    def values(self, record: Mapping[str, str]) -> Mapping[str, str]:
+        """The record without secrets in its values; the record itself when they hold none.
+
+        Only what is known to be a secret is taken out, not what looks like one, and nothing as short as a usual word:
+        what a host said is evidence.
         """
-        if not self._forms or not self.holds("\n".join(_texts(value))):
-            return value
-        return self._without(value)
-
-    def _without(self, value: t.Any) -> t.Any:
-        if isinstance(value, str):
-            return self._secrets.sub(HIDDEN, value) if self._secrets is not None else value
-        if isinstance(value, Mapping):
-            return {self._without(key): self._without(item) for key, item in value.items()}
-        return [self._without(item) for item in value] if isinstance(value, (list, tuple)) else value
+        pattern = self._long._secrets
+        if pattern is None or not self._long.holds("\n".join(record.values())):
+            return record
+        return {key: pattern.sub(HIDDEN, value) for key, value in record.items()}
 
     def line(self, text: str, limit: int = 300) -> str:
         """The first line that says something, without secrets and control characters, of bounded length."""

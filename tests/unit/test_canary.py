@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
-import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import redact
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, conceal, redact
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PROBES, Observation, Probe
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import HIDDEN, Redactor
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import canary
 
 FORMS = canary.forms()
@@ -45,19 +48,56 @@ def test_the_redactor_takes_out_what_the_search_looks_for(name: str) -> None:
     assert redactor.holds(text)
 
 
-def test_a_tree_loses_the_secret_and_nothing_else() -> None:
-    redactor = Redactor([canary.SECRET])
-    clean = {"password=": ["token: abc", 1, None, True, {"a": "b"}]}
-    assert redactor.tree(clean) is clean  # what only looks like a secret stays: it is evidence
+def test_a_record_loses_the_secret_and_nothing_else() -> None:
+    redactor = Redactor([canary.SECRET, "kesl"])
+    for clean in ({"command": "password=x token: y"}, {"name": "kesl"}, {}):
+        assert redactor.values(clean) is clean  # what looks like a secret stays, and what may be a word: it is evidence
     wide = canary.SECRET.encode("utf-16-le").hex()
-    dirty: dict[str, t.Any] = {
-        "tasks": [{"command": f"msiexec /x KLUNINSTPASSWD={wide} /qn", "n": 5}, (canary.SECRET,)],
-        "ok": "kesl",
+    dirty = {"command": f"msiexec /x KLUNINSTPASSWD={wide} /qn", "text": canary.SECRET, "name": "kesl"}
+    said = redactor.values(dirty)
+    assert said == {"command": f"msiexec /x KLUNINSTPASSWD={HIDDEN} /qn", "text": HIDDEN, "name": "kesl"}
+    assert wide in dirty["command"]
+    assert Redactor().values(dirty) is dirty
+
+
+def windows(**probes: list[dict[str, str]]) -> Observation:
+    """The answer of a Windows host on which nothing is, but for these records."""
+    found = {
+        name: Probe("ok", "", tuple(probes[name])) if name in probes else Probe("absent") for name in PROBES["windows"]
     }
-    said = redactor.tree(dirty)
-    assert said == {"tasks": [{"command": f"msiexec /x KLUNINSTPASSWD={HIDDEN} /qn", "n": 5}, [HIDDEN]], "ok": "kesl"}
-    assert wide in dirty["tasks"][0]["command"]
-    assert Redactor().tree(dirty) is dirty
+    return Observation("windows", "powershell", {"os_name": "Windows", "machine_id": "m"}, found)
+
+
+def test_a_secret_on_the_host_is_in_nothing_that_is_kept(catalog: Catalog) -> None:
+    wide = canary.SECRET.encode("utf-16-le").hex()
+    task = {"path": "\\Kaspersky\\Remove", "author": "admin", "command": f"msiexec /x {{0}} KLUNINSTPASSWD={wide}"}
+    start = {"kind": "startup_script", "source": "GPO", "text": f"start KLLOGIN=KLAdmin KLPASSWD={canary.SECRET}"}
+    seen = windows(tasks=[task], reinstall=[start])
+    assert list(canary.search({"raw": canonical.dumps(seen.to_dict())})) != []
+    shown, judged = conceal.judge(seen, catalog, Redactor([canary.SECRET]))
+    row = judged.row("host", shown)
+    kept = canonical.dumps({"observation": shown.to_dict(), "row": row.to_dict()})
+    assert list(canary.search({"kept": kept})) == []
+    assert row.observation_digest == shown.digest()
+    assert HIDDEN.encode() in kept
+    assert row.verdict == assess(seen, catalog).verdict
+
+
+def test_an_answer_without_secrets_is_the_same_object(catalog: Catalog) -> None:
+    seen = windows(tasks=[{"path": "x", "author": "", "command": "password=x"}])
+    shown, judged = conceal.judge(seen, catalog, Redactor([canary.SECRET]))
+    assert shown is seen
+    assert judged == assess(seen, catalog)
+
+
+def test_a_password_that_is_a_name_of_the_product_makes_no_host_absent(catalog: Catalog) -> None:
+    service = {"name": "klnagent", "display": "Kaspersky Security Center Network Agent", "type": "own", "image": "x",
+               "path": "x", "file_exists": "yes", "start": "auto", "state": "running"}  # fmt: skip
+    seen = windows(services=[service])
+    assert assess(seen, catalog).products != ()
+    _shown, judged = conceal.judge(seen, catalog, Redactor(["klnagent"]))
+    assert (judged.verdict, judged.products) == (Verdict.UNKNOWN, ())
+    assert "change the secret" in judged.reasons[0]
 
 
 @pytest.mark.parametrize(
