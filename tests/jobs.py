@@ -95,8 +95,8 @@ def _cover_clamav() -> Iterator[Step]:
 
 
 def _finish() -> Iterator[Step]:
-    path = "/var/opt/kaspersky"
-    keep = (f"{path}/kesl/private/storage",)
+    path = "/var/opt/kaspersky/kesl"
+    keep = (f"{path}/private/storage",)
     yield step("finish.path", "purge_path", args={"path": path, "keep": keep}, condition=Condition("remains", path))
     yield step("finish.group", "purge_group", args={"group": "kesluser"}, condition=Condition("remains", "kesluser"))
 

@@ -84,14 +84,14 @@ class ActionModule(ActionBase):
         given: dict[str, t.Any] = {
             name: self._templar.template(task_vars[name]) for name in _FOLDER if name in task_vars
         }
-        return RunFolder.resolve(policy.validate(given), task_vars)
+        return RunFolder.resolve(policy.validate(given), task_vars).create()
 
     def _predict(self, result: dict[str, t.Any], folder: RunFolder, plan: Plan, phase: Phase) -> dict[str, t.Any]:
         result["outcomes"] = []
         if plan.state != "act":
             result["skipped_because"] = f"the plan of {plan.host} is {plan.state}: nothing would be done"
             return result
-        never = [item.target for e in knowledge.catalog().for_platform(plan.platform) for item in e.never_touch]
+        never = {item.target: None for e in knowledge.catalog().for_platform(plan.platform) for item in e.never_touch}
         # Compiled although nothing is sent: a plan that could not become a job is not worth an approval.
         sealed = job.compile_job(plan, phase, never)
         outcomes = outcome.predict(plan, phase)

@@ -13,13 +13,11 @@ from .plan import Plan, Step
 from .steps import CONDITIONS, KINDS, Kind
 
 # Arguments that are lists; all others are one text.
-LISTS: t.Final = frozenset(
-    "accepts arguments codes contains expects keep packages programs properties services units".split()
-)
+_MEMBERS: t.Final = ("codes", "packages", "programs", "services")
+LISTS: t.Final = frozenset({*_MEMBERS, "accepts", "arguments", "contains", "expects", "keep", "properties", "units"})
 # Arguments that name what a step changes; those of the second set are places that hold other places.
 _NAMES: t.Final = ("chain", "code", "group", "package", "packages", "service", "unit", "user")
 _PLACES: t.Final = ("key", "path")
-_MEMBERS: t.Final = ("codes", "packages", "programs", "services")
 
 _ID: t.Final = re.compile(r"[A-Za-z0-9][^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,499}\Z")
 _PROPERTY: t.Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")

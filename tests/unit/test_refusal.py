@@ -73,3 +73,29 @@ def test_a_real_task_has_the_attributes_that_are_asked_for() -> None:
     real.loop = ["a"]
     said = refusal.reason("scan", real, {})
     assert all(f"`{name}`" in said for name in ("delegate_to", "run_once", "loop", "until", "async"))
+
+
+@pytest.mark.parametrize("name", ["free", "host_pinned", "ansible.builtin.free", "debug"])
+def test_other_strategies_are_refused(name: str) -> None:
+    deep = task(_parent=types.SimpleNamespace(_parent=task(_play=types.SimpleNamespace(strategy=name))))
+    said = refusal.strategy("perform", deep)
+    assert said.startswith(f"evict.kaspersky.perform cannot run with the strategy `{name}` (")
+    assert said.endswith("or set it to `linear`.")
+
+
+def test_the_linear_strategy_is_not_refused() -> None:
+    for name in ("linear", "ansible.builtin.linear", "ansible.legacy.linear"):
+        assert refusal.strategy("perform", task(_parent=task(_play=types.SimpleNamespace(strategy=name)))) == ""
+    assert refusal.strategy("perform", task()) == ""
+
+
+def test_a_real_task_knows_the_strategy_of_its_play() -> None:
+    from ansible.playbook.block import Block
+    from ansible.playbook.play import Play
+    from ansible.playbook.task import Task
+
+    play = Play()
+    play.strategy = "free"
+    real = Task(block=Block(play=play))
+    assert "`free`" in refusal.strategy("perform", real)
+    assert "`free`" in refusal.strategy("perform", Task(block=Block(play=play, parent_block=Block(play=play))))
