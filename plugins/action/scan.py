@@ -7,12 +7,15 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
+    conceal,
     extra,
     knowledge,
     observation,
+    plans,
     policy,
     redact,
     refusal,
@@ -20,11 +23,12 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     trouble,
     trouble_winrm,
 )
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, CatalogError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.desk import Desk, DeskError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import Observation
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.providers import ProvidersError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.trouble import Trouble
@@ -37,34 +41,41 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
     _requires_connection = True
-    _VALID_ARGS: frozenset[str] = frozenset()
+    _VALID_ARGS = frozenset({"plan"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the verb; see plugins/modules/scan.py for what it returns."""
         task_vars = task_vars or {}
         if message := refusal.reason("scan", self._task, task_vars):
             return {"failed": True, "changed": False, "msg": message}
-        if self._task.args:
-            names = ", ".join(sorted(map(str, self._task.args)))
+        options = dict(self._task.args)
+        planned = options.pop("plan", False)
+        if options:
+            names = ", ".join(sorted(map(str, options)))
             return {
                 "failed": True,
                 "changed": False,
-                "msg": f"evict.kaspersky.scan takes no options, but got {names}: settings are `evict_*` variables",
+                "msg": f"evict.kaspersky.scan has one option, `plan`, but got {names}: settings are `evict_*` variables",
             }
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result["changed"] = False
         try:
+            wanted = boolean(planned)
             given = extra.names(self._loader)
             settings = policy.validate(
                 {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")},
                 extra=given,
+                providers=knowledge.providers() if wanted else None,
                 where=extra.Places(task_vars, given),
             )
+            if wanted:
+                policy.for_plan(settings)
             catalog = knowledge.catalog()
             folder = RunFolder.resolve(settings, task_vars).create()
-        except (PolicyError, CatalogError, EvidenceError) as exc:
+            desk = Desk.open(self, settings, folder, task_vars) if wanted else None
+        except (TypeError, PolicyError, CatalogError, ProvidersError, EvidenceError, DeskError) as exc:
             return {**result, "failed": True, "msg": str(exc)}
-        return self._scan(result, settings, catalog, folder, task_vars)
+        return self._scan(result, settings, catalog, folder, desk, task_vars)
 
     def _scan(
         self,
@@ -72,24 +83,32 @@ class ActionModule(ActionBase):
         settings: Policy,
         catalog: Catalog,
         folder: RunFolder,
+        desk: Desk | None,
         task_vars: dict[str, t.Any],
     ) -> dict[str, t.Any]:
         host = str(task_vars["inventory_hostname"])
         hide = redact.Redactor(self._secrets(task_vars))
         try:
-            seen, problem, way = self._observe(settings, task_vars)
+            seen, problem, way = self._observe(settings, desk, task_vars)
         except BaseException as exc:
             # Core's class for the task keyword `timeout` has moved between releases and derives from BaseException.
             if type(exc).__name__ != "TaskTimeoutError":
                 raise
             seen, problem, way = None, trouble.silence(self._task.timeout), ""
+        plan = None
         if seen is not None:
-            row = assess(seen, catalog).row(host, seen)
+            seen, judged = conceal.judge(seen, catalog, hide)
+            row = judged.row(host, seen)
+            if desk is not None:
+                plan = desk.plan(host, seen, judged)
+                row = row.planned(plan)
         else:
             problem = problem or Trouble(Verdict.UNKNOWN, "transport", "transport: no answer")
             row = Row(host=host, verdict=problem.verdict, reasons=(hide.clean(problem.text),))
         result["row"] = row.short()
         result["gate"] = row.verdict in settings.fail_on
+        if desk is not None:
+            result["plan"] = {"state": plan.state if plan else "undecided", "digest": plan.digest() if plan else ""}
         evidence = {
             "observation": seen.to_dict() if seen is not None else None,
             "row": row.to_dict(),
@@ -102,43 +121,56 @@ class ActionModule(ActionBase):
         }
         try:
             folder.record_scan(host, evidence)
+            if plan is not None:
+                folder.record(host, "plan", plan.to_dict())
+                plans.write(folder.path, plan)
         except EvidenceError as exc:
             # The row stays in the result, so that what was seen is not lost with the file.
             return {**result, "failed": True, "msg": str(exc)}
         return result
 
     def _secrets(self, task_vars: dict[str, t.Any]) -> list[str]:
-        """Passwords among the host's variables: an error message of a library may repeat them."""
+        """Secrets among the host's variables: a library's error message may repeat them, or the host may hold them."""
+        names = {str(name) for name in task_vars if redact.holds_secret(str(name))}
+        if "evict_secrets" in task_vars:
+            names |= redact.named(self._templar.template(task_vars["evict_secrets"])) & set(task_vars)
         found = []
-        for name in (n for n in task_vars if redact.holds_secret(str(n))):
+        for name in sorted(names):
             try:
                 found.append(str(self._templar.template(task_vars[name])))
             except AnsibleError:
                 continue  # a secret that cannot be resolved is none that could have been sent
         return found
 
-    def _observe(self, settings: Policy, task_vars: dict[str, t.Any]) -> tuple[Observation | None, Trouble | None, str]:
+    def _observe(
+        self, settings: Policy, desk: Desk | None, task_vars: dict[str, t.Any]
+    ) -> tuple[Observation | None, Trouble | None, str]:
         if getattr(self._connection._shell, "_IS_WINDOWS", False):
-            return self._observe_windows(settings, task_vars)
-        seen, problem, way = self._observe_posix(settings, knowledge.OBSERVE_LINUX, task_vars)
+            return self._observe_windows(settings, desk, task_vars)
+        script = knowledge.OBSERVE_LINUX if desk is None else knowledge.OBSERVE_LINUX_PLAN
+        seen, problem, way = self._observe_posix(settings, script, task_vars, desk)
         if seen is not None and seen.platform == "macos":
             return self._observe_posix(settings, knowledge.OBSERVE_MAC, task_vars)
         return seen, problem, way
 
     def _observe_posix(
-        self, settings: Policy, script: str, task_vars: dict[str, t.Any]
+        self, settings: Policy, script: str, task_vars: dict[str, t.Any], desk: Desk | None = None
     ) -> tuple[Observation | None, Trouble | None, str]:
-        values = {"TIMEOUT": str(settings.probe_timeout)}
+        asked = {} if desk is None else desk.ask("linux")
+        values = {f"PREFLIGHT_{name.upper()}": "\n".join(items) for name, items in asked.items()}
+        values["TIMEOUT"] = str(settings.probe_timeout)
         answer = transport.run_script(self, script=script, values=values, prefix="EVICT_", task_vars=task_vars)
         if answer.trouble is not None:
             return None, answer.trouble, answer.way
-        seen = observation.parse_posix(answer.text, answer.nonce)
+        seen = observation.parse_posix(answer.text, answer.nonce, preflight=desk is not None)
         return seen, None if seen else trouble.answer(answer.text), answer.way
 
     def _observe_windows(
-        self, settings: Policy, task_vars: dict[str, t.Any]
+        self, settings: Policy, desk: Desk | None, task_vars: dict[str, t.Any]
     ) -> tuple[Observation | None, Trouble | None, str]:
-        args = {**knowledge.WINDOWS_LITERALS, "timeout": settings.probe_timeout}
+        args: dict[str, t.Any] = {**knowledge.WINDOWS_LITERALS, "timeout": settings.probe_timeout}
+        if desk is not None:
+            args["preflight"] = desk.ask("windows")
         try:
             answer = self._execute_module(
                 module_name="evict.kaspersky.win_observe", module_args=args, task_vars=task_vars
@@ -147,7 +179,7 @@ class ActionModule(ActionBase):
             # Of what requests, pywinrm and pypsrp raise, core's plugins turn only a part into errors of core.
             return None, self._windows_trouble(exc), "module"
         try:
-            return observation.from_dict(answer.get("observation")), None, "module"
+            return observation.from_dict(answer.get("observation"), preflight=desk is not None), None, "module"
         except ValueError:
             said = (
                 str(answer.get("msg") or "") + "\n" + str(answer.get("module_stderr") or answer.get("exception") or "")
