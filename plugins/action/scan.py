@@ -87,7 +87,7 @@ class ActionModule(ActionBase):
         task_vars: dict[str, t.Any],
     ) -> dict[str, t.Any]:
         host = str(task_vars["inventory_hostname"])
-        hide = redact.Redactor(self._secrets(task_vars))
+        hide = redact.Redactor([*self._secrets(task_vars), *(desk.vault.known() if desk else ())])
         try:
             seen, problem, way = self._observe(settings, desk, task_vars)
         except BaseException as exc:
