@@ -117,10 +117,8 @@ def test_diff_shows_the_lines_of_the_plan(place: Place) -> None:
 
 
 def test_the_mark_would_tell_of_a_contact(place: Place) -> None:
-    play = place.where / "raw.yml"
-    play.write_text("- {name: Raw, hosts: all, gather_facts: false, tasks: [{name: Ask, ansible.builtin.raw: id}]}\n")
-    playbooks.run(place.where, place.inventory, "-e", "ansible_become=false", playbook=str(play))
-    assert place.mark.exists()
+    done = playbooks.run(place.where, place.inventory, "-e", "ansible_become=false")
+    assert place.mark.exists(), done.out
 
 
 def test_outside_of_check_mode_nothing_is_done(place: Place) -> None:
