@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: scan
-short_description: Look for Kaspersky software on a host, change nothing
+short_description: Look for Kaspersky software on a host and plan what to do, change nothing
 version_added: "0.1.0"
 description:
   - Observes the host in one round trip, judges on the controller and returns one row.
@@ -14,9 +14,16 @@ description:
   - A host that cannot be reached is returned with the verdict V(unreachable), one that was reached and could not be
     inspected with V(unknown); neither is a failed task, so that later plays keep the host.
   - The evidence is written below the run folder on the controller.
-  - Settings are the C(evict_*) variables of the role P(evict.kaspersky.audit#role); there are no options.
+  - Settings are the C(evict_*) variables of the roles P(evict.kaspersky.audit#role) and
+    P(evict.kaspersky.remediate#role).
   - C(delegate_to), C(run_once), C(loop), C(until) and C(async) are refused.
-options: {}
+options:
+  plan:
+    description:
+      - Plan as well. The host is asked in the same round trip what stands in the way of a plan, and the plan is written
+        to C(plans/) of the run folder and into the evidence.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode and does the same there.
@@ -57,6 +64,13 @@ row:
     products: ["kesl 12.1.0.1297 running"]
     reasons: ["kesl running: package kesl:amd64 12.1.0.1297 (dpkg: ii)"]
     plan: null
+plan:
+  description: State and digest of the host's plan; the plan itself lies in the run folder.
+  returned: when O(plan) is true
+  type: dict
+  sample:
+    state: act
+    digest: 5c7c3a0cf8f6bd0f6a4b7c4b1e0c0a6a1e1b9d1c0a6a1e1b9d1c0a6a1e1b9d1c
 gate:
   description: Is the verdict one of C(evict_fail_on)?
   returned: as RV(row)

@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import typing as t
+from collections.abc import Mapping
 from pathlib import Path
 
 from .catalog import Catalog, CatalogError, load
 from .catalog_form import Mistake
+from .provider import Provider
+from .providers import ProvidersError
+from .providers import load as load_providers
 from .script import OBSERVE, OBSERVE_MACOS, OBSERVE_PLAN, assignments, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
@@ -19,8 +23,13 @@ class _Loaded:
     def __init__(self) -> None:
         self.catalog: Catalog | None = None
         self.error: CatalogError | None = None
+        self.providers: dict[str, Provider] = {}
+        self.fault: ProvidersError | None = None
         try:
             self.catalog = load(_ROOT / "catalog")
+            self.providers = load_providers()
+        except ProvidersError as exc:
+            self.fault = exc
         except CatalogError as exc:
             self.error = exc
         except ImportError as exc:  # a collection installed without the Python packages it needs
@@ -43,6 +52,18 @@ def catalog() -> Catalog:
     if _LOADED.error is not None:
         raise _LOADED.error
     return t.cast("Catalog", _LOADED.catalog)  # one of the two is set
+
+
+def providers() -> Mapping[str, Provider]:
+    """All replacements, by id.
+
+    Raises:
+        CatalogError, ProvidersError: one of them holds mistakes; the text names each.
+    """
+    catalog()
+    if _LOADED.fault is not None:
+        raise _LOADED.fault
+    return _LOADED.providers
 
 
 def _literals(platform: str) -> dict[str, list[str]]:

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The controller's part of one host's plan: what it asks the host, what it looks up itself, and the plan at the end.
+
+Everything that touches the controller (waivers, secrets, files to send, the approved plan, the clock) happens here, so
+that the planner stays a pure function of its case.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+from collections.abc import Mapping
+
+from . import approved, artifacts, inhibitors, knowledge, planner, preflight, secret_names, waivers
+from .assess import Assessment
+from .case import Case, Controller
+from .catalog import Catalog
+from .observation import Observation
+from .plan import Hit, Plan
+from .policy import Policy
+from .provider import Provider
+from .run import RunFolder
+from .secret_vault import Vault
+
+if t.TYPE_CHECKING:
+    from ansible.plugins.action import ActionBase
+
+
+class DeskError(ValueError):
+    """A file of the controller (waivers, approved plan) cannot be used; no host is asked."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Desk:
+    """All that is known before the host is asked.
+
+    Attributes:
+        settings: the policy.
+        controller: what the controller found out for this host.
+        catalog: what we know.
+        approved: the plans somebody approved, None when none were given.
+        vault: resolved the host's secrets, and tells the redactor which they are.
+    """
+
+    settings: Policy
+    controller: Controller
+    catalog: Catalog
+    approved: approved.Approved | None
+    vault: Vault
+
+    @classmethod
+    def open(cls, action: ActionBase, settings: Policy, folder: RunFolder, task_vars: Mapping[str, t.Any]) -> Desk:
+        """Look at everything on the controller that concerns the task's host.
+
+        Args:
+            action: the running action, whose templar and loader resolve secrets.
+            settings: the policy.
+            folder: of the run.
+            task_vars: the host's variables.
+
+        Raises:
+            DeskError: the file of waivers or the approved plan is wrong; the text says what and how to mend it.
+        """
+        now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+        host = str(task_vars["inventory_hostname"])
+        groups = tuple(map(str, task_vars.get("group_names", ())))
+        try:
+            known = (
+                waivers.load(settings.waivers, inhibitors.IDS, inhibitors.WAIVABLE, now) if settings.waivers else None
+            )
+            plans = approved.load(settings.approved_plan, host=host, now=now) if settings.approved_plan else None
+        except (waivers.WaiverError, approved.ApprovedError) as exc:
+            raise DeskError(str(exc)) from exc
+        on_host = known.on(host, groups, now) if known else waivers.OnHost()
+        vault = Vault.of(action, task_vars)
+        controller = Controller(
+            now=now,
+            secrets=vault.check(settings.secrets, _needs()),
+            artifacts=artifacts.check(settings, folder.path),
+            waived=on_host.waived,
+            excepted=on_host.excepted,
+            expired=on_host.expired,
+            port=_port(action),
+            groups=groups,
+        )
+        return cls(settings, controller, knowledge.catalog(), plans, vault)
+
+    def provider(self, role: t.Literal["replacement", "fallback"], platform: str) -> Provider | None:
+        """The provider the policy names for a platform."""
+        names = self.settings.replacement if role == "replacement" else self.settings.fallback
+        return knowledge.providers().get(names.get(platform, ""))
+
+    def ask(self, platform: str) -> dict[str, list[str]]:
+        """What a host of the platform is asked besides, in the same round trip."""
+        return preflight.ask(
+            self.settings,
+            self.provider("replacement", platform),
+            self.provider("fallback", platform),
+            self.catalog,
+            platform,
+            self.controller.port,
+        )
+
+    def plan(self, host: str, seen: Observation, judged: Assessment) -> Plan:
+        """The host's plan, held against the approved one where there is one.
+
+        Args:
+            host: inventory name.
+            seen: its answer.
+            judged: what was made of it.
+        """
+        case = Case(
+            host=host,
+            seen=seen,
+            assessment=judged,
+            catalog=self.catalog,
+            policy=self.settings,
+            replacement=self.provider("replacement", seen.platform),
+            fallback=self.provider("fallback", seen.platform),
+            controller=self.controller,
+        )
+        plan = planner.plan(case)
+        if self.approved is None or plan.state != "act":
+            return plan
+        difference = self.approved.compare(plan, self.controller.now)
+        if difference is None:
+            return plan
+        hit = Hit(
+            difference.reason,
+            "This is not what was approved",
+            difference.text,
+            difference.remedy,
+            False,
+        )
+        return dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=(hit, *plan.inhibitors))
+
+
+def _needs() -> list[secret_names.Need]:
+    """All secrets there are, for their formats."""
+    providers = [secret_names.needed((), provider, None) for provider in knowledge.providers().values()]
+    return [*secret_names.needed(knowledge.catalog().entries, None, None), *(need for own in providers for need in own)]
+
+
+def _port(action: ActionBase) -> int:
+    """The port of the management connection; 0 where the connection has none."""
+    try:
+        return int(action._connection.get_option("port") or 0)
+    except (KeyError, TypeError, ValueError):
+        return 0
