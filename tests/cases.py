@@ -25,7 +25,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.findings import We
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PROBES, Observation, Probe
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Waived
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, SecretRef
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Provider, ProviderPlatform
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Founded, Provider, ProviderPlatform
 from tests import tree
 
 NOW: t.Final = datetime.datetime(2030, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
@@ -117,7 +117,8 @@ def provider(id: str = "shield", **changes: t.Any) -> Provider:
         "scanners": (f"{id}d",),
     }
     if id == "shield":
-        base["endpoints"] = ("updates.shield.example:443",)
+        reached = ("updates.shield.example:443",)
+        base |= {"endpoints": reached, "marks": {"endpoints": (Founded(reached, "M", ("tests",)),)}}
     base |= {key: value for key, value in changes.items() if key not in own}
     windows = {**base, "packages": {}, "services": {"any": (id,)}}
     whole: dict[str, t.Any] = {
@@ -336,9 +337,8 @@ def case(
     signs_of: list[Sign] = []
     ids = []
     for item in products:
-        id, state, version = (*((item,) if isinstance(item, str) else item), "running", "")[:3]
-        if not isinstance(item, str) and len(item) == 2:
-            version = ""
+        parts = [item] if isinstance(item, str) else list(item)
+        id, state, version = parts + ["", "running", ""][len(parts) :]
         ids.append(id)
         signs_of += signs(platform, id, state, version, family)
     if platform == "windows" and "klnagent" in ids and "registry.machine" not in (probes or {}):

@@ -7,9 +7,10 @@ import dataclasses
 import typing as t
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from . import filling
 from .assess import Product
 from .case import Case
-from .provider import Provider, ProviderPlatform, Source
+from .provider import Provider, ProviderPlatform
 from .signals import Record, Signal
 from .verdict import Verdict
 from .words import of as words_of
@@ -95,34 +96,35 @@ class Put:
 
     Attributes:
         role: `replacement` or `fallback`.
-        part: what it is on the host's platform; None where it has none.
-        source: where it comes from; None for its own repository.
+        part: what it is on the host's platform.
+        method: how it comes; empty where nothing has to come.
     """
 
-    role: str
+    role: filling.Role
     provider: Provider
-    part: ProviderPlatform | None
-    source: Source | None
-
-    @property
-    def from_repository(self) -> bool:
-        """Does it come from the host's own package repositories?"""
-        return self.source is None or self.source.method == "repository"
+    part: ProviderPlatform
+    method: str
 
     def __str__(self) -> str:
         return f"the {self.role} {self.provider.id}"
 
 
-def puts(case: Case) -> tuple[Put, ...]:
-    """What would be installed: replacement and fallback, but for what is there already or is nothing."""
-    chosen = (
-        ("replacement", case.replacement, case.policy.replacement_source),
-        ("fallback", case.fallback, case.policy.fallback_source),
+def chosen(case: Case) -> tuple[tuple[filling.Role, Provider], ...]:
+    """The providers of the settings."""
+    both: tuple[tuple[filling.Role, Provider | None], ...] = (
+        ("replacement", case.replacement),
+        ("fallback", case.fallback),
     )
+    return tuple((role, provider) for role, provider in both if provider is not None)
+
+
+def puts(case: Case) -> tuple[Put, ...]:
+    """What would be installed: replacement and fallback, but for what is there already, is nothing, or is not made for
+    the platform."""
     return tuple(
-        Put(role, provider, provider.platforms.get(case.platform), source)
-        for role, provider, source in chosen
-        if provider is not None and provider.kind not in ("none", "existing")
+        Put(role, provider, part, filling.source(case.policy, part, role)[1])
+        for role, provider in chosen(case)
+        if provider.kind not in ("none", "existing") and (part := provider.platforms.get(case.platform)) is not None
     )
 
 

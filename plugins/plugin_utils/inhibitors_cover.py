@@ -6,8 +6,9 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator
 
+from . import cover
 from .case import Case
-from .inhibitors_base import BOTH, Inhibitor, Met, branded, doubt, puts
+from .inhibitors_base import BOTH, Inhibitor, Met, branded, chosen, doubt, puts
 from .signals import Record
 
 # --- is one chosen?
@@ -19,15 +20,15 @@ def _replacement(case: Case) -> Iterator[Met]:
 
 
 def _fallback(case: Case) -> Iterator[Met]:
-    chosen = case.replacement
-    if chosen is None or chosen.kind == "none":
+    first = case.replacement
+    if first is None or first.kind == "none":
         return
     if case.fallback is None:
         yield Met(f"the settings name no fallback for {case.platform}")
     elif case.fallback.kind == "none":
         yield Met(f"the fallback {case.fallback.id} protects nothing")
-    elif case.fallback.id == chosen.id:
-        yield Met(f"the fallback is the replacement itself, {chosen.id}")
+    elif case.fallback.id == first.id:
+        yield Met(f"the fallback is the replacement itself, {first.id}")
 
 
 def _consent(case: Case) -> Iterator[Met]:
@@ -36,32 +37,25 @@ def _consent(case: Case) -> Iterator[Met]:
 
 
 def _existing(case: Case) -> Iterator[Met]:
-    if case.replacement is None or case.replacement.kind != "existing":
-        return
     if any(True for _record in _others(case)):
         return
-    probe = case.probe("protection")
-    if probe.status == "unknown":
-        yield from doubt(case, "protection", "whether another protection is active")
-    else:
-        yield Met("the replacement is what is there already, and no other protection is active now")
+    for role, provider in chosen(case):
+        if provider.kind != "existing":
+            continue
+        if case.probe("protection").status == "unknown":
+            yield from doubt(case, "protection", f"whether another protection is active, as the {role} asks for")
+        else:
+            yield Met(f"the {role} is what is there already, and no other protection is active now")
 
 
 # --- does it fit?
 
 
 def _fits(case: Case) -> Iterator[Met]:
+    for role, _provider in chosen(case):
+        for fault in cover.expand(case, role).faults:
+            yield Met(f"the {role} {fault}")
     for put in puts(case):
-        if put.part is None:
-            yield Met(f"{put} is not made for {case.platform}")
-            continue
-        families = put.part.families
-        if families and not case.family:
-            probe = case.probe("manager")
-            why = probe.reason if probe.status == "unknown" else "no package manager is known on it"
-            yield Met(f"could not tell whether {put} fits the host: {why}")
-        elif families and case.family not in families:
-            yield Met(f"{put} has packages for {', '.join(families)} only, and the host uses {case.family}")
         init = case.seen.host.get("init", "")
         if "systemd" in put.part.needs and init != "systemd":
             yield Met(f"{put} needs systemd, and the host starts with {init or 'something it does not name'}")
@@ -111,10 +105,10 @@ def _own(case: Case, record: Record) -> bool:
     names = {name.lower() for name in _names(record)}
     label = _label(case, record)
     for put in puts(case):
-        known = put.part.scanners if put.part is not None else ()
-        if names & {name.lower() for name in known} or any(case.catalog.scanners.get(n) == label != "" for n in known):
+        known = put.part.scanners
+        if names & {name.lower() for name in (*known, put.provider.name)}:
             return True
-        if put.provider.name.lower() in names:
+        if label and any(case.catalog.scanners.get(name) == label for name in known):
             return True
     return False
 
@@ -175,12 +169,12 @@ INHIBITORS: t.Final = (
         check=_existing,
     ),
     Inhibitor(
-        id="cover_unsupported",
-        title="The replacement or the fallback does not fit this system",
+        id="replacement_unfit",
+        title="The replacement or the fallback cannot be put on this host",
         platforms=BOTH,
         when="covers",
-        looks_at="platforms, families and needs of the provider; `host` and probe `manager`",
-        remedy="name another provider for this host, such as by a variable of its group",
+        looks_at="platforms, families, needs, settings and refusals of the provider against the host and the settings",
+        remedy="choose another provider, source or setting for this host, such as by a variable of its group",
         waivable=False,
         why="it cannot be installed",
         check=_fits,

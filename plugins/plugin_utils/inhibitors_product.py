@@ -7,7 +7,7 @@ import datetime
 import typing as t
 from collections.abc import Iterator
 
-from . import removal
+from . import policy_roles, removal
 from .case import Case
 from .catalog import Entry
 from .inhibitors_base import (
@@ -42,7 +42,7 @@ def _encryption(case: Case) -> Iterator[Met]:
     for record in records(case, "encryption"):
         if branded(case, record.get("method"), record.get("detail")):
             status = record.get("status") or "state unknown"
-            yield Met(f"{record.get('volume') or 'a volume'}: {record.get('method')} ({status})")
+            yield Met(f"{record.get('volume') or 'a volume'} is under {record.get('method')} ({status})")
     for probe in topic_probes(case, "encryption"):
         yield from doubt(case, probe, "whether a driver or package of the vendor encrypts disks or files")
 
@@ -72,13 +72,19 @@ def _bitlocker(case: Case) -> Iterator[Met]:
 
 
 def _guarded(case: Case) -> Iterator[Met]:
+    words = {id: word for word, ids in sorted(policy_roles.known().items(), reverse=True) for id in ids}
     for product in removed(case):
-        lacking = guards(product.entry) - case.policy.roles
-        if lacking and product.entry.id not in case.policy.roles:
+        entry = product.entry
+        if guards(entry) and not _agreed(case, entry):
+            role = words.get(entry.id, min(guards(entry)))
             yield Met(
-                f"{product.entry.name} ({product.entry.id}) is of the role {named(lacking)}",
-                f"opt in with `evict_roles: [{named(lacking)}]` once the service has a successor",
+                f"{entry.name} ({entry.id}) serves the role {role}",
+                f"once the service has a successor, opt in with `evict_roles: [{role}]`",
             )
+
+
+def _agreed(case: Case, entry: Entry) -> bool:
+    return entry.id in case.policy.roles or bool(guards(entry) & case.policy.roles)
 
 
 def guards(entry: Entry) -> set[str]:
@@ -91,7 +97,7 @@ def _integration(case: Case) -> Iterator[Met]:
     going = {p.entry.id: p.entry for p in removed(case)}
     for found in told(case, "integration"):
         entry = going.get(found.entry)
-        if entry is not None and not (guards(entry) & case.policy.roles or entry.id in case.policy.roles):
+        if entry is not None and not _agreed(case, entry):
             yield Met(f"{found.text} still sends its traffic through {entry.id}")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterator
 
+from . import cover, filling, templates
 from .case import Case
 from .inhibitors_base import BOTH, LINUX, Inhibitor, Met, Put, detail, doubt, number, puts, records
 
@@ -28,18 +29,21 @@ def _egress(case: Case) -> Iterator[Met]:
             yield Met(
                 f"{record.get('endpoint')} cannot be reached from the host ({state or 'no answer'}{detail(record)})"
             )
-    literal = {
-        (endpoint, str(put))
-        for put in puts(case)
-        for endpoint in (put.part.endpoints if put.part is not None else ())
-        if "${" not in endpoint
-    }
-    if literal or asked:
+    wanted = {endpoint: str(put) for put in puts(case) for endpoint in _endpoints(case, put)}
+    if wanted or asked:
         yield from doubt(case, "egress", "whether the replacement can be reached from the host")
     if case.probe("egress").status != "unknown":
-        for endpoint, who in sorted(literal):
-            if endpoint not in asked:
-                yield Met(f"could not tell whether {endpoint} can be reached, which {who} needs: the host did not try")
+        for endpoint in sorted(wanted.keys() - asked):
+            yield Met(
+                f"could not tell whether {endpoint} can be reached for {wanted[endpoint]}: the host did not try"
+            )
+
+
+def _endpoints(case: Case, put: Put) -> tuple[str, ...]:
+    try:
+        return cover.endpoints(case.policy, put.provider, case.platform, put.role)
+    except templates.TemplateError:  # an inhibitor of its own (replacement_unfit)
+        return ()
 
 
 def _artifact(case: Case) -> Iterator[Met]:
@@ -49,13 +53,7 @@ def _artifact(case: Case) -> Iterator[Met]:
 
 
 def _candidate(case: Case) -> Iterator[Met]:
-    wanted = {
-        name: str(put)
-        for put in puts(case)
-        if put.part is not None and put.from_repository and case.platform == "linux"
-        for name in _packages(case, put)
-        if "${" not in name
-    }
+    wanted = {name: str(put) for put in puts(case) for name in _packages(case, put)}
     told = {}
     for record in records(case, "repository"):
         told[record.get("package", "")] = record
@@ -71,16 +69,21 @@ def _candidate(case: Case) -> Iterator[Met]:
 
 
 def _packages(case: Case, put: Put) -> tuple[str, ...]:
-    """The names on this host: of its package manager, of its family, or of any."""
-    packages = put.part.packages if put.part is not None else {}
-    return next((packages[key] for key in (case.manager, case.family, "any") if key and key in packages), ())
+    """What the host's repositories must offer."""
+    if put.method != "repository":
+        return ()
+    names = filling.own(put.part.packages, case.family, case.manager) or ()
+    try:
+        return templates.items(names, cover.values(case, put.role, put.provider))
+    except templates.TemplateError:
+        return ()
 
 
 # --- is there room, and will it be let work?
 
 
 def _room(case: Case) -> Iterator[Met]:
-    room = sum(put.part.room_mib for put in puts(case) if put.part is not None)
+    room = sum(put.part.room_mib for put in puts(case))
     least = max(room, LEAST)
     seen = False
     for record in records(case, "space"):
@@ -100,7 +103,7 @@ def _room(case: Case) -> Iterator[Met]:
 
 
 def _memory(case: Case) -> Iterator[Met]:
-    wanted = max(((p.part.memory_mib, str(p)) for p in puts(case) if p.part is not None), default=(0, ""))
+    wanted = max(((p.part.memory_mib, str(p)) for p in puts(case)), default=(0, ""))
     if not wanted[0]:
         return
     probe = case.probe("resources")
@@ -115,10 +118,10 @@ def _memory(case: Case) -> Iterator[Met]:
 
 
 def _enforcement(case: Case) -> Iterator[Met]:
-    installed = [put for put in puts(case) if put.part is not None and put.part.methods]
+    installed = [put for put in puts(case) if put.method]
     if not installed:
         return
-    unprepared = [put for put in installed if not put.from_repository and not _prepares(put)]
+    unprepared = [put for put in installed if put.method != "repository" and not _prepares(put)]
     for record in records(case, "enforcement"):
         kind, state = record.get("kind", ""), record.get("state", "")
         if state not in _FORBIDS:
@@ -134,7 +137,7 @@ def _enforcement(case: Case) -> Iterator[Met]:
 
 
 def _prepares(put: Put) -> bool:
-    return put.part is not None and any(s.kind == "set_selinux_boolean" for s in (*put.part.stage, *put.part.cover))
+    return any(s.kind == "set_selinux_boolean" for s in (*put.part.stage, *put.part.cover))
 
 
 INHIBITORS: t.Final = (

@@ -111,8 +111,7 @@ def _tools(case: Case) -> Iterator[Met]:
         yield Met(
             "neither systemd-run nor setsid is there, so that no job can outlive the connection", "install util-linux"
         )
-    sources = {put.source.method for put in puts(case) if put.source is not None}
-    if sources & set(_FETCHED) and not there & {"curl", "wget"}:
+    if any(put.method in _FETCHED for put in puts(case)) and not there & {"curl", "wget"}:
         yield Met("neither curl nor wget is there to fetch the replacement", "install curl")
 
 

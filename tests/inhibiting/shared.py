@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pieces of hosts on which inhibitors are tried."""
+
+from __future__ import annotations
+
+import datetime
+import typing as t
+
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Window
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import ProviderSecret, Source, StepTemplate
+from tests.cases import NOW, provider
+
+Args = dict[str, t.Any]
+HASH = "a" * 64
+HOUR = datetime.timedelta(hours=1)
+
+
+def win(**more: t.Any) -> Args:
+    return {"platform": "windows", "products": ["kes"], **more}
+
+
+def agent(**more: t.Any) -> Args:
+    return {"platform": "windows", "products": ["kes", "klnagent"], **more}
+
+
+def linux(**more: t.Any) -> Args:
+    return {"platform": "linux", **more}
+
+
+def probes(**answers: t.Any) -> Args:
+    return {"probes": answers}
+
+
+def template(kind: str, args: Args, secrets: dict[str, str] | None = None) -> StepTemplate:
+    return StepTemplate(id="x", kind=kind, args=args, reason="for the test", when={}, secrets=secrets or {})
+
+
+def defender(**properties: str) -> Args:
+    """A server on which a replacement that uses Defender is to take over."""
+    asked = template("expect_defender", {"property": "AMRunningMode", "value": "Normal"})
+    own = provider(cover=(asked,), methods=())
+    told = [{"property": name.replace("__", "."), "value": value} for name, value in properties.items()]
+    return win(replacement=own, probes={"defender": told})
+
+
+def lock(value: str, key: str = r"protected\KES\Settings\PasswordProtectionSettings") -> dict[str, t.Any]:
+    return {
+        "registry.machine": [
+            {"root": r"SOFTWARE\KasperskyLab", "view": "32", "sid": "", "key": key, "value.OPEP": value}
+        ]
+    }
+
+
+def contact(when: str) -> dict[str, t.Any]:
+    record = {
+        "root": r"SOFTWARE\KasperskyLab\Components\34",
+        "key": r"1103\1.0.0.0\Statistics\AVState",
+        "value.Protection_LastConnected": when,
+    }
+    return {"registry.machine": [record]}
+
+
+def window(start: float, end: float) -> Window:
+    return Window(NOW + start * HOUR, NOW + end * HOUR)
+
+
+FILE = Source(method="file", location="/srv/shield.deb", sha256=HASH, name="shield.deb")
+URL = Source(method="url", location="https://get.shield.example/shield.deb", sha256=HASH, name="shield.deb")
+TOKEN = ProviderSecret(name="TOKEN", used_for="enrolment")
+NEEDY = provider(secrets=(TOKEN,), cover=(template("start_unit", {"unit": "shield.service"}, {"unit": "TOKEN"}),))
+NONE = provider("none", kind="none", counts_as_protection=False, methods=(), packages={}, marks={}, endpoints=())
+EXISTING = provider("existing", kind="existing", methods=(), packages={}, marks={}, endpoints=())
+WATCHER = {"kind": "fanotify", "pid": "9", "exe": "/opt/other/guardd", "comm": "guardd", "mode": "permission"}
+BITLOCKER = {"volume": "C:", "method": "BitLocker XTS AES 256", "status": "on", "detail": ""}
+Row = tuple[str, Args, str, Args]
