@@ -169,10 +169,10 @@ _NAMES: t.Final[Mapping[str, str]] = {variable.field: name for name, variable in
 
 def _stranger(name: str) -> Mistake:
     near = difflib.get_close_matches(name[:80], VARIABLES, 1)
-    if near:
-        hint = f"did you mean `{near[0]}`?"
-    elif SECRET_NAME.search(name):
+    if SECRET_NAME.search(name):
         hint = "a secret is never given as it is, name it in `evict_secrets`"
+    elif near:
+        hint = f"did you mean `{near[0]}`?"
     else:
         hint = "remove it, or see docs/variables.md for the names"
     return Mistake(f"is no variable of this collection: {hint}")

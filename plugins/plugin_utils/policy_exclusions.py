@@ -118,6 +118,8 @@ def _path(value: object) -> str:
     if windows and not drive:
         if len(fixed) < 3:
             raise refused("must name a folder of a share, such as `\\\\server\\share\\folder`", value)
+        if fixed[1].endswith("$"):
+            raise refused("must not go through an administrative share: write the path with its drive", value)
         return "\\\\" + "\\".join(given)
     _harmless(platform, fixed, value)
     return drive.upper() + "\\" + "\\".join(given) if windows else "/" + "/".join(given)
