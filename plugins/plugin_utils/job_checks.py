@@ -63,8 +63,8 @@ def _step(step: Step, plan: Plan, never: Collection[str]) -> Iterator[str]:
         return
     if plan.platform not in kind.platforms:
         yield f"{step.kind} is not known on {plan.platform}"
-    if step.kind == "reboot" and step.phase != "reboot":
-        yield "a restart is a phase of its own and never a step of a job"
+    if step.kind == "reboot" and step.phase not in ("stage", "reboot"):
+        yield "a restart has its place in the staging and in a phase of its own, nowhere else"
     yield from _arguments(step, kind)
     yield from _place(step, kind)
     name, of = step.condition.name, step.condition.of
@@ -111,9 +111,11 @@ def _place(step: Step, kind: Kind) -> Iterator[str]:
     """Is the step in a phase and a section where it may be?"""
     if (step.phase == "commit") != bool(step.section):
         yield f"the section {step.section!r} is not part of the phase {step.phase!r}"
-    if step.change not in _STRENGTH or _STRENGTH.index(step.change) < _STRENGTH.index(kind.change):
-        yield f"it says of itself that its change is {step.change!r}, but {step.kind} is {kind.change}"
-    if "irreversible" in (step.change, kind.change) and step.phase == "stage":
+    # A restart before the point of no return takes nothing away.
+    least = "reversible" if step.kind == "reboot" and step.phase == "stage" else kind.change
+    if step.change not in _STRENGTH or _STRENGTH.index(step.change) < _STRENGTH.index(least):
+        yield f"it says of itself that its change is {step.change!r}, but {step.kind} is {least}"
+    if "irreversible" in (step.change, least) and step.phase == "stage":
         yield "what cannot be undone has no place before the point of no return"
     if step.phase == "commit" and step.section in ("cover", "fallback") and step.on_fail == "cover":
         yield "a failure in this section cannot go on with the cover again"

@@ -48,7 +48,7 @@ REFUSED: t.Final[Sequence[tuple[str, Sequence[Step], dict[str, t.Any], str]]] = 
     ("condition of nothing", first(STAGE, condition=Condition("remains")), {}, "needs what it is about"),
     ("condition of something", first(STAGE, condition=Condition("always", "x")), {}, "is not about anything"),
     ("timeout", first(STAGE, timeout=0), {}, "a timeout of 0 s"),
-    ("restart", [jobs.step("finish.r", "reboot")], {}, "a restart is a phase of its own"),
+    ("restart", [jobs.step("finish.r", "reboot")], {}, "a restart has its place in the staging"),
     ("irreversible stage", [jobs.step("stage.p", "purge_group", args={"group": "g"})], {}, "no place before"),
     ("understated", first(REMOVE, change="none"), {}, "its change is 'none', but remove_package is irreversible"),
     ("stop after no return", first(REMOVE, on_fail="stop"), {}, "nothing may stop the job"),
@@ -92,6 +92,20 @@ def test_all_reasons_are_named_at_once() -> None:
 def test_the_restart_is_no_job() -> None:
     with pytest.raises(JobError, match="'reboot' is no job"):
         compile_job(jobs.PLANS["clamav-deb"], "reboot")
+
+
+def test_a_feature_may_bring_its_restart_along_in_the_staging_only() -> None:
+    feature = jobs.step("stage.feature", "enable_feature", args={"feature": "Windows-Defender"})
+    needed = Condition("reboot_required")
+    restart = jobs.step("stage.restart", "reboot", change="reversible", condition=needed)
+    assert compile_job(jobs.plan("windows", [feature, restart]), "stage").parts[0].steps == (feature, restart)
+    for wrong in (
+        dataclasses.replace(restart, change="irreversible"),
+        dataclasses.replace(restart, change="none"),
+        dataclasses.replace(restart, phase="commit", section="cover", change="irreversible", on_fail="continue"),
+    ):
+        with pytest.raises(JobError):
+            compile_job(jobs.plan("windows", [feature, wrong]), "stage")
 
 
 def test_without_protection_only_when_it_was_chosen() -> None:
