@@ -27,6 +27,7 @@ from .inhibitors_base import (
 )
 
 RECENT: t.Final = datetime.timedelta(days=30)
+CONSOLES: t.Final = 50  # their order in the catalog (catalog/README.md)
 _GUARDS: t.Final = {"server": "server", "mail": "mail_path", "proxy": "proxy_path"}
 _CONTACT: t.Final = "value.Protection_LastConnected"
 _FORMS: t.Final = ("%d-%m-%Y %H-%M-%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
@@ -56,7 +57,7 @@ def _works(found: Told) -> bool:
 
 def _bitlocker(case: Case) -> Iterator[Met]:
     managers = [p.entry.id for p in removed(case) if any("BitLocker" in n.target for n in p.entry.never_touch)]
-    agents = [p.entry.id for p in removed(case) if p.entry.family == "agent"]
+    agents = [p.entry.id for p in removed(case) if _manages(p.entry)]
     if not managers or not (agents or any(True for found in told(case, "manager"))):
         return  # without its console the product manages no keys
     for record in records(case, "encryption"):
@@ -127,13 +128,18 @@ def _protected_agent(case: Case) -> Iterator[Met]:
     yield from doubt(case, "protected_services", "whether the agent's service is protected by a policy")
 
 
+def _manages(entry: Entry) -> bool:
+    """Is it the agent of Security Center? The sensors of the family go before consoles, network agents after them."""
+    return entry.family == "agent" and entry.removal.order > CONSOLES
+
+
 def _managed(case: Case) -> Iterator[Met]:
-    agents = [p for p in removed(case) if p.entry.family == "agent"]
+    agents = [p for p in removed(case) if _manages(p.entry)]
     if not agents:
         return
     for record in records(case, "peers"):
         owner = case.catalog.owner(case.platform, record.get("exe", ""))
-        if owner is not None and owner.family == "agent":
+        if owner is not None and _manages(owner):
             yield Met(f"{record.get('exe')} is connected to {record.get('remote')} port {record.get('port')} now")
     contacts = [f.record for f in told(case, "manager") if f.record.get(_CONTACT)]
     for record in contacts:

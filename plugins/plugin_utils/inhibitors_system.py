@@ -93,8 +93,9 @@ def _busy(case: Case) -> Iterator[Met]:
 
 def _disabled(case: Case) -> Iterator[Met]:
     for record in records(case, "installer"):
-        if record.get("kind") not in ("busy", ""):
-            yield Met(f"{record.get('kind', '').replace('_', ' ')}{detail(record)}")
+        kind = record.get("kind", "")
+        if kind != "busy":
+            yield Met(f"{kind.replace('_', ' ') or 'something that is not known here'}{detail(record)}")
 
 
 # --- tools and mounts
