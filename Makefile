@@ -33,6 +33,7 @@ docs: ## write the reference pages (docs/catalog*.md, docs/lab-states.md, docs/v
 	@tools/venv dev
 	@.venv/bin/python tools/catalog_page.py
 	@.venv/bin/python tools/lab_page.py
+	@.venv/bin/python tools/inhibitors_page.py
 	@.venv/bin/python tools/variables_page.py
 
 lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
