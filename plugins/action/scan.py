@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
             return {
                 "failed": True,
                 "changed": False,
-                "msg": f"evict.kaspersky.scan has one option, `plan`, none named {names}: settings are `evict_*` variables",
+                "msg": f"evict.kaspersky.scan has one option, `plan`, not {names}: settings are `evict_*` variables",
             }
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result["changed"] = False

@@ -17,7 +17,7 @@ from .catalog import NeverTouch, Residue
 from .findings import Finding, Weight
 from .paths import parts, reaches
 from .plan import Manual, Step, Value
-from .removal import package_name
+from .removal import may_purge, package_name
 from .steps import KINDS, Condition
 
 _KIND: t.Final = {
@@ -118,7 +118,7 @@ def _gone(case: Case) -> Sequence[Product]:
 def _settings(product: Product, case: Case) -> Iterable[Step]:
     """Packages that were removed and not purged: dpkg keeps their entry and their settings."""
     for finding in product.findings:
-        if finding.signal.kind != "package" or finding.weight is not Weight.RESIDUE:
+        if finding.signal.kind != "package" or finding.weight is not Weight.RESIDUE or not may_purge(product, case):
             continue
         name = package_name(finding.probe, finding.record.get("name", ""), finding.record.get("arch", ""))
         manager = case.manager if case.manager == "apt" else finding.probe.partition(".")[2]

@@ -11,6 +11,7 @@ import re
 import typing as t
 from collections.abc import Iterable, Sequence
 
+from . import paths
 from .assess import Product
 from .case import Case
 from .findings import Finding, Weight
@@ -112,7 +113,7 @@ def _package_steps(product: Product, case: Case, condition: Condition) -> list[S
     ]
     for manager, name in packages:
         args: dict[str, Value] = {"manager": _manager(manager, case), "package": name}
-        if manager == "dpkg" and case.policy.purge:
+        if manager == "dpkg" and may_purge(product, case):
             args["purge"] = "yes"
         found.append(
             _step(
@@ -222,6 +223,17 @@ def _packages(product: Product) -> tuple[tuple[str, str], ...]:
         if f.signal.kind == "package" and f.weight in (Weight.REGISTERED, Weight.BROKEN)
     }
     return tuple(sorted(found))
+
+
+def may_purge(product: Product, case: Case) -> bool:
+    """May the package's own scripts delete its data? Not where they would take along what is never touched."""
+    if not case.policy.purge:
+        return False
+    kept = [never.target for never in product.entry.never_touch if never.kind == "path"]
+    stores = case.probe("quarantine")
+    if kept and stores.status == "unknown":
+        return False
+    return not any(paths.reaches(never, r.get("path", ""), case.platform) for r in stores.records for never in kept)
 
 
 def package_name(probe: str, name: str, arch: str) -> str:
