@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import hatch_build
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import html
 from tests import tree
 
 LINKS = tree.ROOT / "collections" / hatch_build.COLLECTION
@@ -45,7 +46,7 @@ def test_link_tree_has_one_relative_link_for_each_part() -> None:
 
 def test_data_files_of_the_reports_lie_in_a_part() -> None:
     """Page, style and script of the HTML report: no build leaves them out, for a part is taken whole."""
-    names = [f"plugins/plugin_utils/report/_html/{name}" for name in ("page.html", "page.js", "style.css")]
+    names = [f"plugins/plugin_utils/report/_html/{name}" for name in (*html.SCRIPTS, "page.html", "style.css")]
     assert [name for name in tree.files() if "/report/_html/" in name] == names
     for name in names:
         assert (LINKS / name).is_file()

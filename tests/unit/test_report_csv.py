@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 
 import pytest
@@ -11,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import report
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.planned import Plans
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import csv as sheet
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Fact, ProductRow, Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
-from tests import fleet, tree
+from tests import fleet, fleet_plans, tree
 
 START = "=+-@\uff1d\uff0b\uff0d\uff20"
 WILD = st.text(st.characters() | st.sampled_from(START + ";,|\"' \t\r\n"), max_size=30)
@@ -68,7 +70,45 @@ def test_a_row_in_full() -> None:
         "run": fleet.RUN,
         "observation_digest": "a" * 64,
         "evidence_file": "hosts/web1.jsonl",
+        **dict.fromkeys(sheet.COLUMNS[16:], ""),
     }
+
+
+def test_the_plan_of_a_row() -> None:
+    hits = (fleet_plans.ENCRYPTION, fleet_plans.REBOOT, fleet_plans.SESSIONS, fleet_plans.ENCRYPTION)
+    row = Row("web1", Verdict.PRESENT, "linux", products=(ProductRow("kesl", "endpoint", "running", "12.1"),))
+    plan = fleet_plans.plan_of(row)
+    assert plan is not None
+    blocked = dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=hits)
+    for one, want in (
+        (plan, ("act", "4", "", "", "90")),
+        (blocked, ("blocked", "0", "disk_encryption; pending_reboot", "sessions", "")),
+    ):
+        book = dataclasses.replace(fleet.ledger([row.planned(one)]), plans=Plans([one]))
+        head, cells = lines(report.render("csv", book))
+        said = dict(zip(head, cells, strict=True))
+        names = ("state", "steps", "inhibitors", "waived", "seconds_unprotected")
+        assert tuple(said[f"plan_{name}"] for name in names) == want
+        assert (said["plan_digest"], said["plan_expires"]) == (one.digest(), fleet_plans.EXPIRES)
+        assert said["plan_replacement"] == "clamav"
+
+
+@given(WILD)
+def test_no_text_of_a_plan_is_a_formula(wild: str) -> None:
+    hit = dataclasses.replace(fleet_plans.REBOOT, id=wild)
+    plan = dataclasses.replace(
+        fleet_plans.ledger(fleet.rows(1)).plans[fleet.rows(1)[0].host],
+        host=wild,
+        replacement=wild,
+        expires=wild,
+        inhibitors=(hit, hit),
+    )
+    row = Row(wild, Verdict.PRESENT).planned(plan)
+    book = dataclasses.replace(fleet.ledger([row]), plans=Plans([plan]))
+    (_, cells) = lines(report.render("csv", book))
+    for said in cells[-8:]:
+        for separator in ",;|":
+            assert all(part.lstrip(' "')[:1] not in tuple(START) for part in said.split(separator))
 
 
 def test_every_host_once_in_the_order_of_names() -> None:

@@ -39,6 +39,14 @@ COLUMNS: t.Final = (
     "run",
     "observation_digest",
     "evidence_file",
+    "plan_state",
+    "plan_digest",
+    "plan_steps",
+    "plan_inhibitors",
+    "plan_waived",
+    "plan_replacement",
+    "plan_seconds_unprotected",
+    "plan_expires",
 )
 CELL: t.Final = 32_000  # characters; a cell of Excel holds 32,767
 _CLIPPED: t.Final = " ... (cut, see rows.json)"
@@ -78,6 +86,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
                     ledger.run,
                     row.observation_digest,
                     f"{HOSTS}/{file_name(row.host)}.jsonl" if source else "",
+                    *_plan(ledger, row.host),
                 ),
             )
         )
@@ -94,6 +103,24 @@ def cell(text: str) -> str:
     clipped = len(text) > CELL or len(shown) > CELL
     shown = _FORMULA.sub(r"\1\2'", shown[:CELL])
     return shown[:CELL] + _CLIPPED if clipped else shown
+
+
+def _plan(ledger: Ledger, host: str) -> tuple[str, ...]:
+    """What the plan of a host says; empty cells where there is none."""
+    if host not in ledger.plans:
+        return ("",) * 8
+    plan = ledger.plans.body(host)
+    ids = [(str(hit["id"]), hit["waived"] is not None) for hit in plan["inhibitors"]]
+    return (
+        plan["state"],
+        plan["digest"],
+        str(len(plan["steps"])),
+        joined(dict.fromkeys(name for name, waived in ids if not waived)),
+        joined(dict.fromkeys(name for name, waived in ids if waived)),
+        plan["replacement"],
+        str(plan["gap"]["expected"]) if plan["gap"] else "",
+        plan["expires"],
+    )
 
 
 def _evidence(row: Row) -> Iterator[str]:

@@ -18,6 +18,7 @@ import re
 import typing as t
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from ..files import EvidenceError
 from ..hostfile import file_name
@@ -25,9 +26,12 @@ from ..ledger import Ledger
 from ..row import ProductRow, Row
 from ..run import HOSTS, collection_version
 from ..verdict import SEVERITY, Verdict
+from . import _plan_data, _plans
 from .text import QUIET, inert
 
 _PARTS: t.Final = Path(__file__).with_name("_html")
+# Parts of the script in the order they are joined in.
+SCRIPTS: t.Final = ("1-data.js", "2-view.js", "3-host.js", "4-plan.js", "5-table.js", "6-print.js", "7-start.js")
 _TEXT: t.Final = 4_000  # characters of one text; hands send less, and a damaged evidence must not blow up the page
 # Group -> colour and shape in the style sheet; a verdict is told by its word and shape, never by colour alone.
 GROUPS: t.Final[Mapping[Verdict, str]] = {
@@ -66,6 +70,15 @@ MEANING: t.Final[Mapping[Verdict, str]] = {
     Verdict.ABSENT: "every needed question was answered, nothing was found",
     Verdict.OUT_OF_SCOPE: "in the inventory, but not selected by this run",
 }
+# State of a plan -> group.
+STATES: t.Final[Mapping[str, str]] = {
+    "act": "found",
+    "blocked": "open",
+    "undecided": "residue",
+    "excepted": "aside",
+    "nothing_to_do": "clean",
+}
+_REMEDIES: t.Final = 3  # of an inhibitor that the summary shows
 # State, group and words; hosts nobody asked come last.
 PROTECTION: t.Final = (
     ("none", "failed", "none", "no live malware protection was found"),
@@ -89,6 +102,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
     del limit
     page, style, script = _parts()
     facts = {
+        "title": "Kaspersky removal plan" if ledger.plans else "Kaspersky audit",
         "style": style,
         "script": script,
         "policy": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
@@ -98,6 +112,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
         "warnings": _warnings(ledger),
         "totals": _totals(ledger),
         "protection": _protection(ledger),
+        "plans": _plan_summary(ledger),
         "provenance": _provenance(ledger),
     }
     head, tail = page.split("{{data}}")
@@ -110,14 +125,14 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
 def _parts() -> tuple[str, str, str]:
     """Page, style and script, read when the first page is made."""
     try:
-        page, style, script = (
-            (_PARTS / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "page.js")
-        )
+        page, style = ((_PARTS / name).read_text(encoding="utf-8") for name in ("page.html", "style.css"))
+        scripts = [(_PARTS / name).read_text(encoding="utf-8") for name in SCRIPTS]
     except OSError as exc:
         raise EvidenceError(
             f"the HTML report cannot be made, {exc.filename} is missing: install the collection again"
         ) from exc
-    return page, style, script
+    # One scope for all: what they share is theirs, and nothing of the browser's own is hidden.
+    return page, style, '"use strict";\n(() => {\n' + "".join(scripts) + "})();\n"
 
 
 def _digest(content: str) -> str:
@@ -179,6 +194,38 @@ def _protection(ledger: Ledger) -> str:
         for state, group, words, meaning in PROTECTION
     ]
     return _picture("Protection", "protection", [part for part in parts if part[4]])
+
+
+def _plan_summary(ledger: Ledger) -> str:
+    """How many plans there are of which state, and each inhibitor with its remedy and the number of its hosts."""
+    if not ledger.plans:
+        return ""
+    whole = _plans.summary(ledger)
+    parts = [(name, STATES[name], words, meaning, whole.states.get(name, 0)) for name, words, meaning in _plans.STATES]
+    said = [f"{whole.steps} steps on {_hosts(whole.states.get('act', 0))}"]
+    if whole.irreversible:
+        said.append(f"what would be done cannot be undone on {_hosts(whole.irreversible)}")
+    if whole.manual:
+        said.append(f"something stays for a person on {_hosts(whole.manual)}")
+    if ledger.plans.expires:
+        said.append(f"the first plan expires at {_text(ledger.plans.expires)}")
+    items = [
+        f'<li><a href="#inhibitor={quote(one.id, safe="")}"><b>{_text(one.id)}</b></a>: {_text(one.title)}. '
+        f"Blocks {_hosts(len(one.hosts))}{f', waived on {_hosts(one.waived)}' if one.waived else ''}."
+        + "".join(f'<span class="remedy">{_text(remedy)}</span>' for remedy, _ in one.remedies.most_common(_REMEDIES))
+        + "</li>\n"
+        for one in whole.inhibitors
+    ]
+    met = f'<h3>What stands in the way</h3>\n<ul class="inhibitors">{"".join(items)}</ul>\n' if items else ""
+    return (
+        '<section class="plans" aria-labelledby="h-plans"><h2 id="h-plans">Plans</h2>\n'
+        f"{_picture('Plans', 'plan', [part for part in parts if part[4]])}\n"
+        f'<p class="quiet">{"; ".join(said)}.</p>\n{met}</section>\n'
+    )
+
+
+def _hosts(number: int) -> str:
+    return f"{number} host{'s' * (number != 1)}"
 
 
 def _picture(title: str, key: str, parts: list[tuple[str, str, str, str, int]]) -> str:
@@ -249,22 +296,32 @@ class _Strings:
 
 def _data(ledger: Ledger) -> Iterator[str]:
     strings = _Strings()
+    tables = _plan_data.Tables(strings.one)
     head = {
         "run": shown(ledger.run),
         "verdicts": [[str(v), _words(v), GROUPS[v], v in QUIET] for v in SEVERITY],
         "protection": [[*part[:3]] for part in PROTECTION],
+        "states": [[name, words, STATES[name]] for name, words, _ in _plans.STATES],
     }
     yield _json(head)[:-1] + ',"rows":['
     for number, row in enumerate(ledger.rows):
-        yield (",\n" if number else "\n") + _json(_row(row, ledger, strings))
-    yield '],\n"strings":['
-    for number, text in enumerate(strings.known):
-        yield (",\n" if number else "\n") + _json(text)
+        yield (",\n" if number else "\n") + _json(_row(row, ledger, strings, tables))
+    known: tuple[tuple[str, t.Iterable[object]], ...] = (
+        ("steps", tables.steps),
+        ("orders", tables.orders),
+        ("hits", tables.hits),
+        ("rests", tables.rests),
+        ("strings", strings.known),
+    )
+    for name, parts in known:
+        yield f'],\n"{name}":['
+        for number, part in enumerate(parts):
+            yield (",\n" if number else "\n") + _json(part)
     yield "]}"
 
 
-def _row(row: Row, ledger: Ledger, strings: _Strings) -> list[t.Any]:
-    """A host as the script reads it; page.js names the places in the same order."""
+def _row(row: Row, ledger: Ledger, strings: _Strings, tables: _plan_data.Tables) -> list[t.Any]:
+    """A host as the script reads it; 1-data.js names the places in the same order."""
     source = ledger.sources.get(row.host)
     return [
         strings.one(row.host),
@@ -288,6 +345,7 @@ def _row(row: Row, ledger: Ledger, strings: _Strings) -> list[t.Any]:
                 source.digest if source else "",
             )
         ),
+        tables.plan(ledger.plans.body(row.host)) if row.host in ledger.plans else 0,
     ]
 
 

@@ -13,6 +13,7 @@ from ..ledger import Ledger, natural
 from ..plain import inert
 from ..row import Row
 from ..verdict import SEVERITY, Verdict
+from . import _plans as _fleet
 
 __all__ = ["LIMIT", "QUIET", "clip", "found", "inert", "protection", "render", "totals", "why", "width", "worst_first"]
 
@@ -113,6 +114,8 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
     folder = shlex.quote(str(ledger.folder))
     lines += ["", totals(rows)]
     lines += [line for line in (protection(rows), _reported(rows)) if line]
+    if ledger.plans:
+        lines += _plans(ledger, limit)
     lines += [f"EVIDENCE PROBLEM: {clip(text, _WHY)}" for text in ledger.problems]
     if not ledger.complete:
         lines.append("The run did not come to its end: what is listed is what its evidence says so far.")
@@ -124,6 +127,33 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
 def _reported(rows: list[Row]) -> str:
     number = sum(bool(row.reported) for row in rows)
     return f"reported besides, and never removed: something on {number} host{'s' * (number != 1)}" if number else ""
+
+
+def _plans(ledger: Ledger, limit: int) -> list[str]:
+    """What the plans say together, and each inhibitor with its hosts and remedies, the one of most hosts first."""
+    whole = _fleet.summary(ledger)
+    states = " + ".join(f"{words} {whole.states[name]}" for name, words, _ in _fleet.STATES if whole.states.get(name))
+    valid = f"; valid until {inert(ledger.plans.expires)}" if ledger.plans.expires else ""
+    lines = [f"plans {len(ledger.plans)} = {states}; {whole.steps} steps{valid}"]
+    if whole.irreversible:
+        lines.append(f"what would be done cannot be undone on {_hosts(whole.irreversible)}")
+    if whole.manual:
+        lines.append(f"something stays for a person on {_hosts(whole.manual)}")
+    blocking = [one for one in whole.inhibitors if one.hosts]
+    for one in blocking[: limit or None]:
+        names = ", ".join(clip(host, _HOST) for host in one.hosts[:_NAMED])
+        more = f" and {len(one.hosts) - _NAMED} more" if len(one.hosts) > _NAMED else ""
+        lines.append(f"blocked by {inert(one.id)}: {clip(one.title, _WHY)}: {_hosts(len(one.hosts))} ({names}{more})")
+        lines += [f"    remedy: {clip(remedy, _WHY)}" for remedy, _ in one.remedies.most_common(_NAMED)]
+    if limit and len(blocking) > limit:
+        lines.append(f"... and {len(blocking) - limit} more inhibitors")
+    lines += [f"waived: {inert(one.id)} on {_hosts(one.waived)}" for one in whole.inhibitors if one.waived]
+    lines.append(f"each plan in full: evict report {inert(shlex.quote(str(ledger.folder)))} --format plan")
+    return lines
+
+
+def _hosts(number: int) -> str:
+    return f"{number} host{'s' * (number != 1)}"
 
 
 def _table(rows: list[Row]) -> list[str]:
