@@ -119,19 +119,92 @@ def _validators() -> tuple[t.Any, dict[str, t.Any]]:
         rule["if"]["properties"]["kind"]["const"]: rule["then"]["$ref"].rpartition("/")[2]
         for rule in signal.pop("allOf")
     }
-    whole = Draft202012Validator(_inlined(schema, parts))
-    return whole, {kind: Draft202012Validator(_inlined(parts[part], parts)) for kind, part in kinds.items()}
+    whole = Draft202012Validator(inlined(schema, parts))
+    return whole, {kind: Draft202012Validator(inlined(parts[part], parts)) for kind, part in kinds.items()}
 
 
-def _inlined(schema: t.Any, parts: Mapping[str, t.Any]) -> t.Any:
+def inlined(schema: t.Any, parts: Mapping[str, t.Any]) -> t.Any:
     """The schema with each reference replaced by what it names; nothing in ours refers to itself."""
     if isinstance(schema, list):
-        return [_inlined(item, parts) for item in schema]
+        return [inlined(item, parts) for item in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
-    return {key: _inlined(value, parts) for key, value in schema.items()}
+        return inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {key: inlined(value, parts) for key, value in schema.items()}
+
+
+def conforms(schema: t.Any, data: t.Any) -> bool:
+    """Does the data fit a schema without references? Says only that, some twenty times faster than the library.
+
+    It knows the words our schemas use; one with another word does not conform, so that the library is asked.
+    """
+    return all(word in _WORDS and _WORDS[word](value, data, schema) for word, value in schema.items())
+
+
+def _fits_object(_value: t.Any, data: t.Any, schema: Data) -> bool:
+    """Every key and value of an object: by its own schema, by pattern, or as an additional one."""
+    if not isinstance(data, dict):
+        return True
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    more = schema.get("additionalProperties", True)
+    for key, item in data.items():
+        if not isinstance(key, str):
+            return False
+        ways = [known[key]] if key in known else []
+        ways += [way for pattern, way in patterns.items() if re.search(pattern, key)]
+        ways = ways or [more]
+        if not all(way if isinstance(way, bool) else conforms(way, item) for way in ways):
+            return False
+    return True
+
+
+_TYPES: t.Final[Mapping[str, type | tuple[type, ...]]] = {
+    "string": str,
+    "array": list,
+    "object": dict,
+    "boolean": bool,
+    "integer": int,
+}
+
+
+def _is_of(names: t.Any, data: t.Any) -> bool:
+    wanted = [names] if isinstance(names, str) else names
+    return any(isinstance(data, _TYPES[n]) and (n == "boolean" or not isinstance(data, bool)) for n in wanted)
+
+
+def _no(_value: t.Any, _data: t.Any, _schema: Data) -> bool:
+    return True
+
+
+_WORDS: t.Final[Mapping[str, t.Callable[[t.Any, t.Any, Data], bool]]] = {
+    "$schema": _no,
+    "$id": _no,
+    "$comment": _no,
+    "title": _no,
+    "description": _no,
+    "type": lambda value, data, schema: _is_of(value, data),
+    "required": lambda value, data, schema: not isinstance(data, dict) or all(key in data for key in value),
+    "properties": _fits_object,
+    "patternProperties": _fits_object,
+    "additionalProperties": lambda value, data, schema: (
+        "properties" in schema or "patternProperties" in schema or _fits_object(value, data, schema)
+    ),
+    "propertyNames": lambda value, data, schema: (
+        not isinstance(data, dict) or all(conforms(value, key) for key in data)
+    ),
+    "items": lambda value, data, schema: not isinstance(data, list) or all(conforms(value, item) for item in data),
+    "enum": lambda value, data, schema: data in value and not isinstance(data, bool),
+    "const": lambda value, data, schema: data == value and type(data) is type(value),
+    "pattern": lambda value, data, schema: not isinstance(data, str) or bool(re.search(value, data)),
+    "minItems": lambda value, data, schema: not isinstance(data, list) or len(data) >= value,
+    "minLength": lambda value, data, schema: not isinstance(data, str) or len(data) >= value,
+    "minProperties": lambda value, data, schema: not isinstance(data, dict) or len(data) >= value,
+    "minimum": lambda value, data, schema: not isinstance(data, int) or data >= value,
+    "uniqueItems": lambda value, data, schema: (
+        not (value and isinstance(data, list)) or all(item not in data[:at] for at, item in enumerate(data))
+    ),
+}
 
 
 def errors(name: str, data: Data) -> list[tuple[list[t.Any], Mistake]]:
@@ -153,11 +226,18 @@ def errors(name: str, data: Data) -> list[tuple[list[t.Any], Mistake]]:
             # Asked directly: the schema's `if kind ... then` for each kind and signal costs three times the whole load.
             found += [(["signals", number, *error.absolute_path], error) for error in kinds[kind].iter_errors(signal)]
     found.sort(key=lambda item: [str(part) for part in item[0]])
-    return [(way, _form(name, data, way, error)) for way, error in found]
+    return [(way, mistake_of(name, data, way, error)) for way, error in found]
 
 
-def _form(name: str, data: Data, way: list[t.Any], error: t.Any) -> Mistake:
-    """A schema error in words a person can act on."""
+def mistake_of(name: str, data: Data, way: list[t.Any], error: t.Any) -> Mistake:
+    """A schema error in words a person can act on.
+
+    Args:
+        name: the file.
+        data: what it holds.
+        way: keys and list positions that lead to the error.
+        error: the error, of jsonschema.
+    """
     place = _place(data, way)
     value, rule = error.instance, error.validator
     shown = _short(value)
@@ -215,7 +295,7 @@ def _form(name: str, data: Data, way: list[t.Any], error: t.Any) -> Mistake:
             f"{shown} has not the form `{error.validator_value}`",
             "correct it (catalog/README.md has examples)",
         )
-    return Mistake(name, place, " ".join(error.message.split())[:200], f"see `{rule}` in schemas/catalog-1.json")
+    return Mistake(name, place, " ".join(error.message.split())[:200], f"see `{rule}` in the schema")
 
 
 def _place(data: t.Any, path: list[t.Any]) -> str:

@@ -133,7 +133,7 @@ class ProviderPlatform:
         health: the rule by which it counts as healthy, as data (docs/providers.md).
         needs: capabilities of the host by name: systemd, fanotify, ...
         reboot: may it need a restart of its own?
-        fill: settings of the provider it extends that this one has filled in.
+        fill: values of the provider's `hidden` settings on this platform; those without one keep their default.
         refuse: combinations it cannot serve.
         blind: what nobody can tell on the host.
         marks: what its properties rest on: key of the file -> facts.
@@ -162,6 +162,12 @@ class ProviderPlatform:
     blind: tuple[str, ...] = ()
     marks: Mapping[str, tuple[Founded, ...]] = dataclasses.field(default_factory=dict)
 
+    @property
+    def every_service(self) -> tuple[str, ...]:
+        """All services, of every family, and those that must run under some settings only."""
+        some = (name for fact in self.marks.get("services_if", ()) for name in fact.values)
+        return tuple(dict.fromkeys((*(name for names in self.services.values() for name in names), *some)))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Provider:
@@ -173,6 +179,7 @@ class Provider:
         detections: the same under other settings; the first that fits counts, else `detection`.
         facts: what one should know, in sentences.
         extends: id of the provider it is a filled-in form of; empty for none.
+        hidden: settings of that provider which this one does not offer.
     """
 
     id: str
@@ -189,6 +196,7 @@ class Provider:
     detections: tuple[DetectionRule, ...] = ()
     facts: tuple[Founded, ...] = ()
     extends: str = ""
+    hidden: Mapping[str, Setting] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
