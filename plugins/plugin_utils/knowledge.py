@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Catalog, providers and scripts, loaded once at import: the main process does so before it forks, and every worker inherits."""
+"""Catalog and scripts, loaded once at import: the main process does so before it forks, and every worker inherits."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ class _Loaded:
     def __init__(self) -> None:
         self.catalog: Catalog | None = None
         self.error: CatalogError | None = None
-        self.providers: Mapping[str, Provider] = {}
-        self.providers_error: ProvidersError | None = None
         self.providers: dict[str, Provider] = {}
         self.fault: ProvidersError | None = None
         try:
@@ -37,10 +35,6 @@ class _Loaded:
         except ImportError as exc:  # a collection installed without the Python packages it needs
             remedy = "install it for the Python that runs Ansible"
             self.error = CatalogError([Mistake("catalog", "", f"cannot be checked: {exc}", remedy)])
-        try:
-            self.providers = provider_files.load(_ROOT / "catalog" / "providers")
-        except ProvidersError as exc:
-            self.providers_error = exc
 
 
 _LOADED: t.Final = _Loaded()
@@ -69,17 +63,6 @@ def providers() -> Mapping[str, Provider]:
     catalog()
     if _LOADED.fault is not None:
         raise _LOADED.fault
-    return _LOADED.providers
-
-
-def providers() -> Mapping[str, Provider]:
-    """The replacements, by id.
-
-    Raises:
-        ProvidersError: they hold mistakes; the text names each with file, place and remedy.
-    """
-    if _LOADED.providers_error is not None:
-        raise _LOADED.providers_error
     return _LOADED.providers
 
 
