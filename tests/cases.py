@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import yaml
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import findings, knowledge
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import findings, knowledge, preflight, providers
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case, Controller
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, Entry
@@ -64,7 +64,6 @@ _TOOLS: t.Final = ("perl", "systemctl", "systemd-run", "setsid", "timeout", "cur
 
 def _preflight(platform: str, family: str) -> dict[str, Answer]:
     """What a host says on which nothing stands in the way."""
-    egress = [{"endpoint": "updates.shield.example:443", "state": "open", "detail": ""}]
     if platform == "linux":
         database = {"deb": "dpkg", "rpm": "rpm"}[family]
         mounts = ("/", "/var")
@@ -74,8 +73,6 @@ def _preflight(platform: str, family: str) -> dict[str, Answer]:
             "resources": [{"cpus": "4", "memory_mib": "8192", "available_mib": "6000"}],
             "tools": [{"name": name, "path": f"/usr/bin/{name}"} for name in (*_TOOLS, database)],
             "enforcement": (),
-            "repository": [{"package": name, "candidate": "2.0-1", "installed": ""} for name in ("shield", "lantern")],
-            "egress": egress,
             "quarantine": (),
             "obstacles": (),
             "roles": (),
@@ -84,7 +81,7 @@ def _preflight(platform: str, family: str) -> dict[str, Answer]:
             "limits": [{"name": "inotify_instances", "value": "512", "used": "3"}],
         }
     if platform == "windows":
-        running = {"AMRunningMode": "Normal", "feature": "enabled", "payload": "present", "managed_by": ""}
+        running = {"AMRunningMode": "Normal", "feature": "installed", "payload": "present", "onboarded": "no"}
         return {
             "installer": (),
             "msi": (),
@@ -92,7 +89,6 @@ def _preflight(platform: str, family: str) -> dict[str, Answer]:
             "resources": [{"cpus": "4", "memory_mib": "8192", "available_mib": "6000"}],
             "enforcement": (),
             "defender": [{"property": name, "value": value} for name, value in running.items()],
-            "egress": egress,
             "firewall": [{"profile": "domain", "enabled": "yes", "port": "5986", "allowed": "yes"}],
             "protected_services": (),
             "quarantine": (),
@@ -301,6 +297,32 @@ def given(ids: Iterable[str], platform: str) -> dict[str, dict[str, SecretRef]]:
     }
 
 
+def tokens(*providers: Provider | None) -> dict[str, dict[str, SecretRef]]:
+    """`evict_secrets` with all that the providers need."""
+    return {p.id: {s.name: secret(format="plain") for s in p.secrets} for p in providers if p is not None and p.secrets}
+
+
+def answers(asked: Mapping[str, Sequence[str]], manager: str) -> dict[str, Answer]:
+    """What a host says to the literals of preflight.ask when all can be had."""
+    told: dict[str, Answer] = {
+        "egress": [{"endpoint": endpoint, "state": "open", "detail": ""} for endpoint in asked.get("endpoints", ())]
+    }
+    if "packages" in asked:
+        own = [text.partition(":")[2] for text in asked["packages"] if text.startswith(f"{manager}:")]
+        told["repository"] = [{"package": name, "candidate": "2.0-1", "installed": ""} for name in own]
+    return told
+
+
+def real(id: str) -> Provider:
+    """A provider of the catalog."""
+    return _providers()[id]
+
+
+@functools.cache
+def _providers() -> Mapping[str, Provider]:
+    return providers.load()
+
+
 Product = str | tuple[str, str] | tuple[str, str, str]
 
 
@@ -328,7 +350,7 @@ def case(
         facts: facts of the host (probe `host`) to change.
         family: of a Linux host's packages.
         policy: a policy, or fields to change in one that allows everything.
-        replacement, fallback: made-up providers, see `provider`.
+        replacement, fallback: made-up providers (`provider`), or those of the catalog (`real`).
         found: fields of the controller to change.
         host: inventory name.
         catalog: instead of the repository's own.
@@ -343,18 +365,23 @@ def case(
         signs_of += signs(platform, id, state, version, family)
     if platform == "windows" and "klnagent" in ids and "registry.machine" not in (probes or {}):
         signs_of.append(_CONTACT)
-    seen = observe(platform, signs_of, probes, facts, family)
+    if isinstance(policy, Policy):
+        settings = policy
+    else:
+        named = given(ids, platform) | tokens(replacement, fallback)
+        settings = default_policy(platform, **{"secrets": named, **(policy or {})})
+    out = controller(**(found or {}))
+    asked = preflight.ask(settings, replacement, fallback, known, platform, out.port)
+    seen = observe(platform, signs_of, {**answers(asked, MANAGERS[family]), **(probes or {})}, facts, family)
     return Case(
         host=host,
         seen=seen,
         assessment=assess(seen, known),
         catalog=known,
-        policy=policy
-        if isinstance(policy, Policy)
-        else default_policy(platform, **{"secrets": given(ids, platform), **(policy or {})}),
+        policy=settings,
         replacement=replacement,
         fallback=fallback,
-        controller=controller(**(found or {})),
+        controller=out,
     )
 
 

@@ -25,13 +25,15 @@ _HEAD: t.Final = """\
 
 # Inhibitors
 
-What may stand in the way of a plan. A host with one of them is `blocked`: its plan has no steps, and lists **all** that were met, each with what
-was seen on this host and what to do. Nothing is looked for on a host on which a plan would do nothing.
+What may stand in the way of a plan. A host with one of them is `blocked`: its plan has no steps, and lists **all**
+that were met, each with what was seen on this host and what to do. Nothing is looked for on a host on which a plan
+would do nothing.
 
-What a host could not tell is in the way as well, as "could not tell ...": it counts as the inhibitor that needed the answer, and may be waived where that
-one may be.
+What a host could not tell is in the way as well, as "could not tell ...": it counts as the inhibitor that needed the
+answer, and may be waived where that one may be.
 
-A waiver ([waivers.md](waivers.md)) lifts an inhibitor that is marked *yes* for the hosts it names, until it expires; it stays in the plan and in evidence.
+A waiver ([waivers.md](waivers.md)) lifts an inhibitor that is marked *yes* for the hosts it names, until it expires;
+it stays in the plan and in evidence.
 
 """
 

@@ -84,10 +84,12 @@ def covers(case: Case) -> bool:
 
 
 def acts(case: Case) -> bool:
-    """Would a plan do anything at all? Nothing is planned for the unknown, nor for the absent that are protected."""
+    """Would a plan do anything at all? Nothing is planned for the unknown, nor for the absent that are protected, or
+    that are to have no protection."""
     if case.assessment.verdict is Verdict.UNKNOWN:
         return False
-    return bool(case.assessment.products) or case.assessment.context.protection != "active"
+    nothing = case.replacement is not None and case.replacement.kind == "none"
+    return bool(case.assessment.products) or (case.assessment.context.protection != "active" and not nothing)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,9 +34,7 @@ def _egress(case: Case) -> Iterator[Met]:
         yield from doubt(case, "egress", "whether the replacement can be reached from the host")
     if case.probe("egress").status != "unknown":
         for endpoint in sorted(wanted.keys() - asked):
-            yield Met(
-                f"could not tell whether {endpoint} can be reached for {wanted[endpoint]}: the host did not try"
-            )
+            yield Met(f"could not tell whether {endpoint} can be reached for {wanted[endpoint]}: the host did not try")
 
 
 def _endpoints(case: Case, put: Put) -> tuple[str, ...]:

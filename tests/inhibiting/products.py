@@ -234,7 +234,7 @@ ROWS: list[Row] = [
     ),
     (
         "cover_secret_missing",
-        linux(replacement=NEEDY),
+        linux(replacement=NEEDY, policy={"secrets": {}}),
         "shield needs TOKEN (enrolment)",
         linux(replacement=NEEDY, policy={"secrets": {"shield": {"TOKEN": cases.secret()}}}),
     ),
