@@ -96,46 +96,64 @@ Function Read-ObserveMsi {
     }
 }
 
-Function Measure-ObserveFolder {
+Function Get-ObserveContent {
     <#
     .SYNOPSIS
-    How many files lie below a folder, links not followed; a folder that cannot be listed is a problem of the probe.
+    What lies in a folder: hashtable with folders (paths; no links) and files (a number). One look at each entry, as the
+    folder itself tells what it is.
     #>
-    [OutputType([int])]
+    [OutputType([hashtable])]
     param (
-        [hashtable]$Probe,
         [string]$Path,
         [hashtable]$Folder
     )
 
-    $count = 0
+    $content = @{ folders = New-Object -TypeName System.Collections.ArrayList; files = 0 }
+    $access = Get-ObserveAccessPath -Path $Path -Folder $Folder
+    foreach ($entry in (New-Object -TypeName System.IO.DirectoryInfo -ArgumentList $access).EnumerateFileSystemInfos()) {
+        if (($entry.Attributes -band [System.IO.FileAttributes]::Directory) -eq 0) {
+            $content.files++
+            if ($content.files -ge $script:MaxFiles) {
+                break
+            }
+        }
+        elseif (($entry.Attributes -band [System.IO.FileAttributes]::ReparsePoint) -eq 0) {
+            [void]$content.folders.Add(('{0}\{1}' -f $Path, $entry.Name))
+        }
+    }
+    $content
+}
+
+Function Measure-ObserveFolder {
+    <#
+    .SYNOPSIS
+    Count the files below a folder, links not followed; a folder that cannot be listed is a problem of the probe.
+    .PARAMETER Sum
+    Gets the number in files, also when the time is over before all are counted.
+    #>
+    param (
+        [hashtable]$Probe,
+        [string]$Path,
+        [hashtable]$Folder,
+        [hashtable]$Sum
+    )
+
     $queue = New-Object -TypeName System.Collections.Queue
     $queue.Enqueue($Path)
-    while ($queue.Count -gt 0) {
+    while ($queue.Count -gt 0 -and $Sum.files -lt $script:MaxFiles) {
+        Assert-ObserveTime -Probe $Probe
         $next = $queue.Dequeue()
         try {
-            foreach ($entry in @(Get-ObserveEntry -Parent $next -Pattern '*' -Folder $Folder)) {
-                Assert-ObserveTime -Probe $Probe
-                $type = Get-ObserveFileType -Path $entry -Folder $Folder
-                if ($type -eq 'dir') {
-                    $queue.Enqueue($entry)
-                }
-                else {
-                    $count++
-                }
-                if ($count -ge $script:MaxFiles) {
-                    return $count
-                }
+            $content = Get-ObserveContent -Path $next -Folder $Folder
+            $Sum.files = [Math]::Min($script:MaxFiles, $Sum.files + $content.files)
+            foreach ($one in $content.folders) {
+                $queue.Enqueue($one)
             }
         }
         catch {
-            if ($Probe.ended) {
-                throw
-            }
             Add-ObserveProblem -Probe $Probe -Problem ('{0}: {1}' -f $next, (Get-ObserveReason -Exception $_.Exception))
         }
     }
-    $count
 }
 
 Function Read-ObserveQuarantine {
@@ -161,9 +179,14 @@ Function Read-ObserveQuarantine {
             continue
         }
         $told[$place.real] = $true
-        $count = Measure-ObserveFolder -Probe $Probe -Path $place.real -Folder $Folder
-        if ($count -gt 0) {
-            Add-ObserveRecord -Probe $Probe -Record @{ path = $place.real; files = $count }
+        $sum = @{ files = 0 }
+        try {
+            Measure-ObserveFolder -Probe $Probe -Path $place.real -Folder $Folder -Sum $sum
+        }
+        finally {
+            if ($sum.files -gt 0) {
+                Add-ObserveRecord -Probe $Probe -Record @{ path = $place.real; files = $sum.files }
+            }
         }
     }
 }
@@ -210,6 +233,7 @@ Function Read-ObserveVault {
 
 Export-ModuleMember -Function @(
     'ConvertTo-ObservePackedCode'
+    'Get-ObserveContent'
     'Read-ObserveMsi'
     'Read-ObserveQuarantine'
     'Read-ObserveVault'

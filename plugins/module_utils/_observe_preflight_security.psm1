@@ -70,12 +70,14 @@ Function Read-ObserveAppLocker {
         $runs = if ($null -ne $states) { $states['appidsvc'] } else { $null }
         $enforced = @($found.modes | Where-Object { $_ -like '* enforced' }).Count -gt 0
         $state = if ($enforced) { 'enforcing' } else { 'permissive' }
+        $detail = [string]::Join(', ', [string[]]@($found.modes | Sort-Object))
         if ($service -eq '4' -or $runs -eq 'stopped') {
             $state = 'inactive'
-        }
-        $detail = [string]::Join(', ', [string[]]@($found.modes | Sort-Object))
-        if ($state -eq 'inactive') {
             $detail += '; its service AppIDSvc does not run'
+        }
+        elseif (-not $runs) {
+            $state = 'unknown'
+            $detail += '; whether its service AppIDSvc runs is not known'
         }
         Add-ObserveRecord -Probe $Probe -Record @{ kind = 'applocker'; state = $state; detail = $detail }
     }

@@ -256,6 +256,26 @@ def test_spec_and_documentation_agree(parser: tree_sitter.Parser, module: Path) 
     assert spec == documented(module.with_suffix(".yml").read_text())
 
 
+def needed(script: Path) -> set[str]:
+    """Names of all files a module sends along, those that these need included."""
+    found: set[str] = set()
+    rest = [script]
+    while rest:
+        for name in re.findall(r"^#AnsibleRequires -\w+ \.\.module_utils\.(\w+)", rest.pop().read_text(), re.M):
+            for path in (PLUGINS / "module_utils").glob(f"{name}.*"):
+                if path.name not in found:
+                    found.add(path.name)
+                    rest.append(path)
+    return found
+
+
+def test_an_audit_sends_nothing_of_the_preflight_probes_and_a_plan_all() -> None:
+    audit, plan = (needed(PLUGINS / "modules" / f"{name}.ps1") for name in ("win_observe", "win_observe_plan"))
+    assert "_observe_core.psm1" in audit
+    assert [name for name in audit if "preflight" in name.lower()] == []
+    assert plan - audit == {path.name for path in (PLUGINS / "module_utils").glob("*[pP]reflight*")}
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -194,6 +194,11 @@ Describe 'space, resources, tools' {
 
 Describe 'quarantine' {
     BeforeAll {
+        Mock -CommandName Get-ObserveContent -ModuleName _observe_preflight_files -MockWith {
+            if ($null -eq $global:Tree[$Path]) { throw (New-Object -TypeName System.UnauthorizedAccessException) }
+            $folders = @($global:Tree[$Path] | Where-Object { $_.EndsWith('\') } | ForEach-Object { '{0}\{1}' -f $Path, $_.TrimEnd('\') })
+            @{ folders = $folders; files = @($global:Tree[$Path]).Count - $folders.Count }
+        }
         $store = 'D:\ProgramData\Kaspersky Lab\QB'
         $ask = { param ($probe) Read-ObserveQuarantine -Probe $probe -Folder $folder -Store @('%ProgramData%\Kaspersky Lab\QB', '%ProgramData%\Kaspersky Lab\Q*') }
     }
@@ -204,11 +209,33 @@ Describe 'quarantine' {
         $answer.status | Should -Be 'ok'
     }
 
+    It 'keeps what it counted when its time is over' {
+        Mock -CommandName Assert-ObserveTime -ModuleName _observe_preflight_files -MockWith {
+            $global:Steps++
+            if ($global:Steps -gt 1) { $Probe.ended = $true; throw 'took longer than 3 s' }
+        }
+        $global:Steps = 0
+        $answer = Invoke-Preflight -Ask $ask -Tree @{ $store = @('a', 'b', 'c\'); "$store\c" = @('d') }
+        Remove-Variable -Name Steps -Scope Global
+        @($answer.records | ForEach-Object { $_.files }) | Should -Be @('2')
+        $answer.reason | Should -BeLike '*took longer than 3 s'
+    }
+
     It 'says nothing of an empty store, and that a closed one is not known' {
         (Invoke-Preflight -Ask $ask -Tree @{ $store = @() }).status | Should -Be 'absent'
         $answer = Invoke-Preflight -Ask $ask -Tree @{ $store = $null }
         $answer.status | Should -Be 'unknown'
         $answer.reason | Should -Be "${store}: access denied"
+    }
+}
+
+Describe 'content of a folder' {
+    It 'counts files and names folders of a real one' {
+        foreach ($name in @('one', 'two')) { $null = New-Item -Path (Join-Path -Path $TestDrive -ChildPath $name) -ItemType File }
+        $null = New-Item -Path (Join-Path -Path $TestDrive -ChildPath 'below') -ItemType Directory
+        $content = & (Get-Module -Name _observe_preflight_files) { param ($path) Get-ObserveContent -Path $path -Folder @{ systemroot = 'C:\Windows' } } ([string]$TestDrive)
+        $content.files | Should -Be 2
+        $content.folders | Should -Be @("$TestDrive\below")
     }
 }
 

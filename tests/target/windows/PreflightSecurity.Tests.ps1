@@ -113,6 +113,7 @@ Describe 'enforcement' {
         @{ label = 'not configured, with rules'; mode = $null; start = 3; runs = 'running'; state = 'enforcing' }
         @{ label = 'audit'; mode = 0; start = 2; runs = 'running'; state = 'permissive' }
         @{ label = 'service stopped'; mode = 1; start = 3; runs = 'stopped'; state = 'inactive' }
+        @{ label = 'service not known'; mode = 1; start = 3; runs = $null; state = 'unknown' }
         @{ label = 'service disabled'; mode = 1; start = 4; runs = $null; state = 'inactive' }
     ) {
         $registry = @{ "$locker\Exe" = $(if ($null -ne $mode) { @{ EnforcementMode = $mode } } else { @{} }); "$locker\Exe\{1}" = @{ Value = '<x/>' }; "$locker\Msi" = @{ EnforcementMode = 1 }; "$services\AppIDSvc" = @{ Start = $start } }
