@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import collections
 import dataclasses
 import itertools
 import json
@@ -19,11 +18,11 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from . import canonical, files, plans
+from . import canonical, files, inhibitors, plans
 from .evidence import Record
 from .files import EvidenceError
 from .hostfile import file_name
-from .plan import Hit, Plan, PlanError
+from .plan import Plan, PlanError
 from .row import Row
 from .verdict import Verdict
 
@@ -31,7 +30,6 @@ SCHEMA: t.Final = "evict.kaspersky/plans/1"
 FILE: t.Final = "plan.json"
 _LEVEL: t.Final = 1  # of compression: a plan repeats much, more effort gains little
 _MOST: t.Final = 16 * 1024 * 1024  # bytes of a plan, as for its file
-_NAMED: t.Final = 5  # other hosts of a machine that are named
 
 
 class Plans(Mapping[str, Plan]):
@@ -146,34 +144,18 @@ class Plans(Mapping[str, Plan]):
         rows = list(rows)
         for host in self._packed.keys() - {row.host for row in rows if row.plan}:
             del self._packed[host], self._times[host], self._machines[host]
-        owners: dict[str, list[str]] = collections.defaultdict(list)
-        for host, machine in self._machines.items():
-            if machine:
-                owners[machine].append(host)
+        twice = inhibitors.duplicates(self._machines)
         for row in rows:
-            others = [host for host in owners.get(self._machines.get(row.host, ""), ()) if host != row.host]
-            if not others or row.plan_state not in ("act", "blocked"):
+            if row.host not in twice or row.plan_state not in ("act", "blocked"):
                 yield row
                 continue
             plan = self[row.host]
-            hit = duplicate(plan.machine, others)
+            hit = inhibitors.hit("duplicate_machine_id", twice[row.host])
             if all(met.id != hit.id for met in plan.inhibitors):
-                inhibitors = (hit, *plan.inhibitors)
-                plan = dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=inhibitors)
+                met = (hit, *plan.inhibitors)
+                plan = dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=met)
                 self.add(plan)
             yield row.planned(plan)
-
-
-def duplicate(machine: str, others: Sequence[str]) -> Hit:
-    """The inhibitor of a host whose machine id others of the fleet have, too."""
-    more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return Hit(
-        id="duplicate_machine_id",
-        title="another host of the inventory has the same machine id",
-        diagnosis=f"its machine id {machine} is also that of {', '.join(others[:_NAMED])}{more}",
-        remedy="name one machine once in the inventory; give a cloned machine an id of its own",
-        waivable=False,
-    )
 
 
 def unpack(data: bytes) -> Plan:

@@ -210,7 +210,7 @@ def _plan_summary(ledger: Ledger) -> str:
     if ledger.plans.expires:
         said.append(f"the first plan expires at {_text(ledger.plans.expires)}")
     items = [
-        f'<li><a href="#inhibitor={quote(one.id, safe="")}"><b>{_text(one.id)}</b></a>: {_text(one.title)}. '
+        f'<li><a href="#inhibitor={quote(shown(one.id), safe="")}"><b>{_text(one.id)}</b></a>: {_text(one.title)}. '
         f"Blocks {_hosts(len(one.hosts))}{f', waived on {_hosts(one.waived)}' if one.waived else ''}."
         + "".join(f'<span class="remedy">{_text(remedy)}</span>' for remedy, _ in one.remedies.most_common(_REMEDIES))
         + "</li>\n"
