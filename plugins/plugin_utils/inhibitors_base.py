@@ -112,10 +112,10 @@ class Put:
 
 
 def chosen(case: Case) -> tuple[tuple[filling.Role, Provider], ...]:
-    """The providers of the settings."""
+    """The providers of the settings; nothing falls back from `none`."""
     both: tuple[tuple[filling.Role, Provider | None], ...] = (
         ("replacement", case.replacement),
-        ("fallback", case.fallback),
+        ("fallback", None if case.replacement is not None and case.replacement.kind == "none" else case.fallback),
     )
     return tuple((role, provider) for role, provider in both if provider is not None)
 

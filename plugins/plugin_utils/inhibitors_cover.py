@@ -62,8 +62,9 @@ def _fits(case: Case) -> Iterator[Met]:
 
 
 def _scanner(case: Case) -> Iterator[Met]:
-    if not puts(case):
-        return
+    first = case.replacement
+    if not puts(case) or (first is not None and first.kind == "existing"):
+        return  # then the other scanner is the one that is to stay
     for record in _others(case):
         if not _own(case, record):
             yield Met(_scanner_words(case, record))

@@ -15,7 +15,7 @@ from .policy import Policy
 _NEED_EXCLUSIONS: t.Final = frozenset(
     {
         *("sql", "exchange", "sharepoint", "hyper_v", "cluster", "domain_controller"),
-        *("database", "mail", "virtualization"),
+        *("database", "virtualization"),
     }
 )
 _ONE_AT_A_TIME: t.Final = frozenset({"cluster", "domain_controller", "exchange", "hyper_v", "virtualization"})

@@ -45,6 +45,8 @@ def _encryption(case: Case) -> Iterator[Met]:
             status = record.get("status") or "state unknown"
             yield Met(f"{record.get('volume') or 'a volume'} is under {record.get('method')} ({status})")
     for probe in topic_probes(case, "encryption"):
+        if probe.endswith(".users"):
+            continue  # what encrypts disks or files is installed for the whole machine
         yield from doubt(case, probe, "whether a driver or package of the vendor encrypts disks or files")
 
 

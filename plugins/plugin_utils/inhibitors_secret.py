@@ -92,7 +92,7 @@ def _locked(case: Case) -> Iterator[Met]:
 
 
 def _failing(case: Case) -> Iterator[Met]:
-    needs = secret_names.needed([p.entry for p in removed(case)], case.replacement, case.fallback)
+    needs = secret_names.needed([p.entry for p in removed(case)], case.replacement, case.fallback, case.platform)
     for need in needs:
         if fault := case.controller.secrets.get(need.id, ""):
             yield Met(f"{need.id}: {fault}")

@@ -81,6 +81,12 @@ ROWS: list[Row] = [
         linux(replacement=NONE, fallback=None, **probes(protection="hung")),
     ),
     (
+        "other_scanner",
+        linux(**probes(protection=[WATCHER])),
+        "guardd",
+        linux(replacement=EXISTING, **probes(protection=[WATCHER])),
+    ),
+    (
         "cover_unreachable",
         linux(**probes(egress=[{"endpoint": "updates.shield.example:443", "state": "refused", "detail": "reset"}])),
         "cannot be reached from the host (refused: reset)",

@@ -28,7 +28,12 @@ ROWS: list[Row] = [
         "C: is under Kaspersky Disk Encryption",
         win(**probes(encryption=[BITLOCKER, {"volume": "system", "method": "VeraCrypt", "status": "unknown"}])),
     ),
-    ("kaspersky_encryption", win(**probes(drivers="access denied")), "could not tell", win()),
+    (
+        "kaspersky_encryption",
+        win(**probes(drivers="access denied")),
+        "could not tell",
+        win(**probes(**{"uninstall.users": "a profile cannot be read"})),
+    ),
     (
         "bitlocker_managed",
         agent(**probes(encryption=[BITLOCKER])),
