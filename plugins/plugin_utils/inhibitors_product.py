@@ -37,6 +37,8 @@ _FORMS: t.Final = ("%d-%m-%Y %H-%M-%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S"
 
 
 def _encryption(case: Case) -> Iterator[Met]:
+    if not case.assessment.products:
+        return
     for found in told(case, "encryption"):
         if _works(found):
             yield Met(f"encryption of the vendor is at work or installed: {found.text}")
@@ -206,7 +208,7 @@ INHIBITORS: t.Final = (
         id="kaspersky_encryption",
         title="Disks or files are encrypted by Kaspersky, or its pre-boot agent is there",
         platforms=WINDOWS,
-        when="removes",
+        when="acts",
         looks_at=(
             "drivers, minifilters and packages of the topic `encryption` in the catalog; volumes of probe `encryption`"
         ),

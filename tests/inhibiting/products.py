@@ -7,6 +7,8 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import
 from tests import cases
 from tests.inhibiting.shared import BITLOCKER, NEEDY, Row, agent, contact, linux, lock, probes, win
 
+ENCRYPTS = {"name": "Klfle.KES-21-9", "altitude": "148800", "state": "loaded"}
+
 ROWS: list[Row] = [
     # --- the products
     (
@@ -33,6 +35,12 @@ ROWS: list[Row] = [
         win(**probes(drivers="access denied")),
         "could not tell",
         win(**probes(**{"uninstall.users": "a profile cannot be read"})),
+    ),
+    (
+        "kaspersky_encryption",
+        win(products=[("kes", "leftover")], **probes(minifilters=[ENCRYPTS])),
+        "Klfle",
+        win(products=[], **probes(drivers="access denied")),
     ),
     (
         "bitlocker_managed",

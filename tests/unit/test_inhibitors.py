@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import re
 import typing as t
 
@@ -16,10 +17,16 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import inhibitors,
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Entry
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.inhibitors_base import LIMIT, LONGEST, joined
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PREFLIGHT, PROBES, Observation, Probe
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import (
+    PREFLIGHT,
+    PROBES,
+    Observation,
+    Probe,
+    from_dict,
+)
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Hit
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Window
-from tests import cases
+from tests import cases, tree
 from tests.inhibiting import covers, hosts, products
 from tests.inhibiting.shared import Args, defender
 
@@ -263,3 +270,30 @@ def test_hostile_answers_never_raise_and_always_give_the_same(data: st.DataObjec
         assert hit.id in inhibitors.IDS
         assert 0 < len(hit.diagnosis) <= (LIMIT + 1) * (LONGEST + 2) + 200
         assert hit.remedy
+
+
+# --- whole answers of Windows hosts
+
+ALWAYS = {"lock_unknown"}  # no secret is given
+FIXTURES = {
+    "kes": {*ALWAYS, "logged_on_sessions", "other_scanner"},
+    "hand-kes-with-drivers": {*ALWAYS, "logged_on_sessions"},
+    "hand-agent-on-domain-controller": {
+        *ALWAYS,
+        *("managed_by_ksc", "pending_reboot", "role_without_exclusions", "role_without_exclusive_group"),
+        *("logged_on_sessions", "other_scanner"),
+    },
+    "server": {"pending_reboot", "role_without_exclusions", "other_scanner"},
+    "hand-denied-key": set(),  # unknown: nothing is planned
+}
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+def test_whole_answers(name: str) -> None:
+    path = tree.ROOT / "tests" / "fixtures" / "windows" / f"{name}.json"
+    told = from_dict(json.loads(path.read_text(encoding="utf-8")))
+    base = cases.case("windows", products=[])
+    preflight = {probe: base.seen.probes[probe] for probe in PREFLIGHT["windows"]}
+    seen = dataclasses.replace(told, probes={**told.probes, **preflight})
+    made = dataclasses.replace(base, seen=seen, assessment=assess(seen, knowledge.catalog()))
+    assert set(ids(inhibitors.find(made))) == FIXTURES[name]
