@@ -15,7 +15,7 @@ from .catalog import Catalog
 from .filling import Role
 from .plan import Step
 from .policy import Policy
-from .provider import Detection, Provider, ProviderPlatform, StepTemplate, Value
+from .provider import Detection, Founded, Provider, ProviderPlatform, StepTemplate, Value
 from .steps import ALWAYS, KINDS, Condition, OnFail
 
 _FAILED: t.Final = Condition("cover_failed")
@@ -99,7 +99,8 @@ def endpoints(policy: Policy, provider: Provider, platform: str, role: Role) -> 
     if platform not in provider.platforms:
         return ()
     filled = filling.values(provider, platform, policy, role)
-    facts = provider.platforms[platform].marks.get("endpoints", ())
+    own = provider.platforms[platform]
+    facts = own.marks.get("endpoints") or (Founded(own.endpoints, "", ()),)
     found = [e for fact in facts if templates.fits(fact.when, filled) for e in templates.items(fact.values, filled)]
     return tuple(sorted(dict.fromkeys(found)))
 
@@ -143,7 +144,8 @@ def _faults(case: Case, provider: Provider, own: ProviderPlatform, filled: Mappi
     if method and method not in own.methods:
         why = "it has no repository, a source must be given" if method == "repository" else f"{method} is none of them"
         yield f"{id} comes by {', '.join(own.methods)}: {why} (evict_{filled['role']}_source)"
-    elif method in filling.FETCHED:
+        return  # what else is refused depends on the way
+    if method in filling.FETCHED:
         if not _SHA256.match(str(filled["sha256"])):
             yield f"{id}: the file needs its SHA-256 (evict_{filled['role']}_source: sha256)"
         if not filled["file"]:
@@ -204,7 +206,7 @@ def _step(
         phase="stage" if staged else "commit",
         section="" if staged else "cover" if role == "replacement" else "fallback",
         kind=template.kind,
-        target=_target(args),
+        target=_target(args) or (case.host if template.kind == "reboot" else provider.name),
         args=args,
         reason=template.reason + unconfirmed,
         # A restart before the removal takes nothing away: the point of no return comes later.

@@ -140,6 +140,7 @@ def values(
     named = policy.secrets.get(provider.id, {})
     for secret in provider.secrets:
         found[f"secret.{secret.name}"] = "named" if secret.name in named else ""
+    found |= {name: "" for by in own_platform.names.values() for name in by}  # before the host is known
     found |= own_names(own_platform, family, manager)
     for name, setting in provider.hidden.items():
         value = own_platform.fill.get(name, setting.default)
