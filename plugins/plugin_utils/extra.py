@@ -51,7 +51,7 @@ class Places:
             return policy_places.where(name, [word[1:] for word in words[last + 1 :] if word.startswith("@")], place)
         if name not in self._variables:
             return ""
-        value, found = self._variables[name], ""
+        value, found = self._variables[name], self._of_key(name)
         for part in (None, *place):
             try:
                 value = value if part is None else value[part]
@@ -59,6 +59,12 @@ class Places:
                 break
             found = _origin(value) or found
         return found
+
+    def _of_key(self, name: str) -> str:
+        """Switches, and numbers before core 2.19, bear no origin. Their name does, of the first place that had it."""
+        key = next(key for key in self._variables if key == name)
+        found = _origin(key)
+        return found if found and policy_places.holds(found.rpartition(":")[0], name, self._variables[name]) else ""
 
 
 def _origin(value: object) -> str:

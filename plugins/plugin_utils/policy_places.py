@@ -36,6 +36,18 @@ def where(name: str, files: Iterable[str], place: Place = ()) -> str:
     return found
 
 
+def holds(file: str, name: str, value: object) -> bool:
+    """Does a file give the variable this plain value? Where another one is given, it is not the file that counts."""
+    text = _text(file)
+    try:
+        node = yaml.compose(text or "", yaml.SafeLoader)
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        found = [v.value for k, v in pairs if k.value == name and isinstance(v, yaml.ScalarNode)]
+        return bool(found) and yaml.safe_load(found[-1]) == value
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return False
+
+
 def line_of(text: str, place: Place) -> int:
     """The line of a place within a document, from 1; 0 when its first part is not there."""
     try:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_places import line_of, short, where
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_places import holds, line_of, short, where
 
 TEXT = """\
 ---
@@ -66,6 +66,26 @@ def test_what_cannot_be_read_and_would_count_more_makes_unsure(tmp_path: Path, c
         odd.write_bytes(content)
     assert where("evict_purge", [str(sure), str(odd)]) == ""
     assert where("evict_purge", [str(odd), str(sure)]).endswith("a.yml:14")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "want"),
+    [
+        ("evict_x: 5", 5, True),
+        ("evict_x: true", True, True),
+        ("evict_x: 5\nevict_x: 6", 5, False),
+        ("evict_x: 5\nevict_x: 6", 6, True),
+        ("evict_x: [5]", 5, False),
+        ("evict_y: 5", 5, False),
+        ("evict_x: '{'", 5, False),
+        ("[", 5, False),
+        ("- evict_x", 5, False),
+        ("", None, False),
+    ],
+)
+def test_a_file_holds_the_value_that_counts_or_another(tmp_path: Path, text: str, value: object, want: bool) -> None:
+    (tmp_path / "x.yml").write_text(text)
+    assert holds(str(tmp_path / "x.yml"), "evict_x", value) is want
 
 
 @given(st.text(), st.lists(st.text() | st.integers(0, 3), max_size=3))
