@@ -10,14 +10,13 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, observation
 from tests.e2e import playbooks
-from tests.lab.windows import snapshot
+from tests.lab.windows import recorded, snapshot
 from tests.lab.windows.fixtures import AGENT_CODE, KES_CODE, Fixtures
 from tests.lab.windows.lab import WindowsLab, WineHost
 from tests.lab.windows.state import SERVICES, install, lay, make_folder, registry
@@ -104,27 +103,28 @@ class Asked:
                 "stores": [r"%ProgramData%\Kaspersky Lab\KES.21.16\QB", r"%ProgramData%\Kaspersky Lab\KES.21.16\Q*"],
                 "vaults": [r"%LocalAppData%\Kaspersky Lab\Kaspersky Password Manager"],
             }
-            task = {"observe": {**knowledge.WINDOWS_LITERALS, "timeout": 60}, "preflight": preflight}
-            keep = {
-                "content": "{{ answer.observation | to_json }}",
-                "dest": str(folder / "{{ inventory_hostname }}.json"),
-            }
-            play = {
-                "hosts": "all",
-                "gather_facts": False,
-                "tasks": [
-                    {"evict.kaspersky.win_observe_plan": task, "register": "answer"},
-                    {"ansible.builtin.copy": keep, "delegate_to": "localhost"},
-                ],
-            }
+            literals = {**knowledge.WINDOWS_LITERALS, "timeout": 60}
+            tasks = []
+            for module, options in (
+                ("win_observe", literals),
+                ("win_observe_plan", {"observe": literals, "preflight": preflight}),
+            ):
+                file = str(folder / ("{{ inventory_hostname }}." + module))
+                keep = {"content": "{{ answer.observation | to_json }}", "dest": file}
+                tasks.append({f"evict.kaspersky.{module}": options, "register": "answer"})
+                tasks.append({"ansible.builtin.copy": keep, "delegate_to": "localhost"})
+            play = {"hosts": "all", "gather_facts": False, "tasks": tasks}
             (folder / "ask.yml").write_text(yaml.safe_dump([play]))
             lines = [lab.stand_in(host).inventory_line(name) for name, host in hosts.items()]
             self.run = playbooks.run(folder, "\n".join(lines) + "\n", "--check", playbook=str(folder / "ask.yml"))
             again = playbooks.run(folder, "\n".join(lines) + "\n", playbook=str(folder / "ask.yml"))
         assert again.code == 0, again.out
         self.changes = {name: before[name].changes(snapshot.take(host)) for name, host in hosts.items()}
-        answers = {name: json.loads((folder / f"{name}.json").read_text()) for name in hosts}
-        self.seen = {name: observation.from_dict(answer, preflight=True) for name, answer in answers.items()}
+        self.audits, self.plans = (
+            {name: json.loads((folder / f"{name}.{module}").read_text()) for name in hosts}
+            for module in ("win_observe", "win_observe_plan")
+        )
+        self.seen = {name: observation.from_dict(answer, preflight=True) for name, answer in self.plans.items()}
 
     def probe(self, host: str, name: str) -> observation.Probe:
         """A probe's answer."""
@@ -237,12 +237,9 @@ def test_policies_and_hints(asked: Asked) -> None:
     assert (fslogix.startswith("hint: FSLogix"), citrix.startswith("hint: Citrix")) == (True, True)
 
 
-def test_the_other_probes_answer_as_for_an_audit(asked: Asked) -> None:
-    """The same program list, services and paths: what finds products is untouched by the questions beside it."""
-
-    def found(host: str, name: str) -> list[Any]:
-        return [record["name"] for record in asked.probe(host, name).records]
-
-    assert found(WHOLE, "services") == ["AVP.KES.21.16"]
-    assert sorted(found(BROKEN, "services")) == ["AVP.KES.21.16", "klnagent"]
-    assert {record["key"] for record in asked.probe(BROKEN, "uninstall.machine").records} == {KES_CODE, AGENT_CODE}
+@pytest.mark.parametrize("host", [WHOLE, BROKEN])
+def test_an_audit_answers_the_same_and_no_preflight_probe(asked: Asked, host: str) -> None:
+    audit, plan = recorded.steady(asked.audits[host]), recorded.steady(asked.plans[host])
+    assert set(audit["probes"]) == set(observation.PROBES["windows"])
+    assert audit["host"] == plan["host"]
+    assert {name: plan["probes"][name] for name in audit["probes"]} == audit["probes"]
