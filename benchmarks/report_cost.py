@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the reports of a large fleet cost: python -m benchmarks.report_cost [HOSTS] [--json FILE]. Needs Chromium.
+"""What the reports of a large fleet cost: python -m benchmarks.report_cost [HOSTS] [--plans] [--json FILE].
+
+Needs Chromium. With --plans it is a run of `evict plan`: nearly every host has a plan.
 
 Three parts, each in a process of its own so that peaks do not mix: every format from rows in memory, the whole way from
 a run folder on disk (rows, reports and export from evidence), and the page in a browser. Bounds: DESIGNED below.
@@ -22,7 +24,9 @@ from pathlib import Path
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import canonical, ledger, report, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import SCHEMA
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.hostfile import file_name
-from tests import fleet
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.planned import FILE, Plans
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.plans import FOLDER
+from tests import fleet, fleet_plans
 from tests.e2e import browser
 
 # For 10,000 hosts: seconds to make the page, MB at most while it is made, seconds for an action in the browser.
@@ -43,9 +47,10 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def formats(number: int, folder: str) -> Figures:
+def formats(number: int, folder: str, plans: bool) -> Figures:
     """Each format from rows in memory to a file."""
-    book = fleet.ledger(fleet.rows(number))
+    rows = fleet.rows(number)
+    book = fleet_plans.ledger(rows) if plans else fleet.ledger(rows)
     found = {"MB before": peak()}
     for name in report.IN_FOLDER:
         start = time.perf_counter()
@@ -59,20 +64,20 @@ def formats(number: int, folder: str) -> Figures:
     return found
 
 
-def lay_out(number: int, folder: str) -> Figures:
+def lay_out(number: int, folder: str, plans: bool) -> Figures:
     """A run folder as such a fleet leaves it, written without a sync a record."""
-    made = fleet.rows(number)
+    made, found = fleet_plans.planned(fleet.rows(number)) if plans else (fleet.rows(number), Plans())
     base = Path(folder)
     (base / run.HOSTS).mkdir(parents=True)
     names = [row.host for row in made]
-    log = [
-        (
-            "run_started",
-            {"verb": "audit", "versions": {"collection": "0.1.0"}, "controller": {}, "ids": {"invocation": "x"}},
-        )
+    verb = "plan" if plans else "audit"
+    started = {"verb": verb, "versions": {"collection": "0.1.0"}, "controller": {}, "ids": {"invocation": "x"}}
+    log: list[tuple[str, dict[str, t.Any]]] = [
+        ("run_started", started),
+        ("hosts", {"inventory": names, "scope": names}),
+        ("run_ended", {"how": "ended", "totals": {}}),
     ]
-    log += [("hosts", {"inventory": names, "scope": names}), ("run_ended", {"how": "ended", "totals": {}})]
-    _log(base / run.RUN_LOG, None, t.cast("list[tuple[str, dict[str, t.Any]]]", log))
+    _log(base / run.RUN_LOG, None, log)
     total = 0
     for row in made:
         records = [
@@ -81,7 +86,14 @@ def lay_out(number: int, folder: str) -> Figures:
         ]
         probes = {"packages.dpkg": {"status": "ok", "reason": "", "records": records}}
         data = {"observation": {"probes": probes}, "row": row.to_dict(), "transport": "ssh", "catalog": fleet.CATALOG}
-        total += _log(base / run.HOSTS / f"{file_name(row.host)}.jsonl", row.host, [("scan", data)])
+        events: list[tuple[str, dict[str, t.Any]]] = [("scan", data)]
+        if row.host in found:
+            events.append(("plan", found.body(row.host)))
+        total += _log(base / run.HOSTS / f"{file_name(row.host)}.jsonl", row.host, events)
+    if plans:
+        (base / FOLDER).mkdir()
+        for host in found:
+            (base / FOLDER / f"{file_name(host)}.json").write_bytes(found.raw(host) + b"\n")
     return {"evidence MB": total / 1e6}
 
 
@@ -104,6 +116,7 @@ def from_evidence(folder: str, export: str) -> Figures:
     found["read and judge s"] = time.perf_counter() - start
     steps: dict[str, Callable[[], object]] = {
         "rows.json": lambda: ledger.write_rows(book),
+        "plan.json": lambda: ledger.write_plans(book),
         "reports": lambda: report.write(book),
         "manifest": lambda: ledger.write_manifest(base, book.run),
     }
@@ -111,6 +124,8 @@ def from_evidence(folder: str, export: str) -> Figures:
         start = time.perf_counter()
         work()
         found[f"{name} s"] = time.perf_counter() - start
+    if book.plans:
+        found["plan.json MB"] = (base / FILE).stat().st_size / 1e6
     found["MB peak"] = peak()
     start = time.perf_counter()
     with open(export, "wb") as stream:
@@ -172,12 +187,12 @@ def in_browser(page: str, number: int) -> Figures:
     return found
 
 
-def main(number: int, target: Path | None) -> int:
+def main(number: int, target: Path | None, plans: bool) -> int:
     """Print figures; 1 when one is beyond its bound."""
     with tempfile.TemporaryDirectory() as name:
-        parts = {"every report from rows in memory": apart(formats, number, name)}
+        parts = {"every report from rows in memory": apart(formats, number, name, plans)}
         run_folder = f"{name}/run"
-        parts["a run folder"] = apart(lay_out, number, run_folder)
+        parts["a run folder"] = apart(lay_out, number, run_folder, plans)
         parts["the whole way from evidence"] = apart(from_evidence, run_folder, f"{name}/export.jsonl")
         parts["the page in a browser"] = apart(in_browser, f"{name}/report.html", number)
     for title, figures in parts.items():
@@ -203,6 +218,7 @@ def main(number: int, target: Path | None) -> int:
     if target:
         where = {
             "hosts": number,
+            "plans": plans,
             "python": platform.python_version(),
             "measured": measured,
             "bounds": DESIGNED,
@@ -216,5 +232,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("hosts", type=int, nargs="?", default=10_000)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--plans", action="store_true", help="of a run of `evict plan`")
     given = parser.parse_args()
-    sys.exit(main(given.hosts, given.json))
+    sys.exit(main(given.hosts, given.json, given.plans))

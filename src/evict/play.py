@@ -164,9 +164,10 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
     if page.is_file():
         print(f"report: {text.inert(str(page))} (for a browser), {report.file_of('csv')} beside it")
     if (outcome.folder / planned.FILE).is_file():
-        print(
-            f"plan: {text.inert(str(outcome.folder / planned.FILE))} (to be approved, valid until {book.plans.expires})"
-        )
+        acts = sum(row.plan_state == "act" for row in book.rows)
+        hosts = f"{acts} host{'s' * (acts != 1)}"
+        use = f"{hosts} to be approved, valid until {book.plans.expires}" if acts else "there is nothing to approve"
+        print(f"plan: {text.inert(str(outcome.folder / planned.FILE))} ({text.inert(use)})")
     if outcome.fault:
         return _error(f"the evidence of the {verb} is not complete: {outcome.fault}")
     if all(row.verdict is Verdict.OUT_OF_SCOPE for row in book.rows):

@@ -141,9 +141,20 @@ def test_the_playbook_and_the_exit_code(
         )
     ]
     said = capsys.readouterr().out
-    assert f"plan: {made.path / 'plan.json'} (to be approved, valid until 2999-01-01T00:00:00.000000Z)" in said
+    acts = "1 host" if more else "2 hosts"
+    assert f"plan: {made.path / 'plan.json'} ({acts} to be approved, valid until 2999-01-01T00:00:00" in said
     assert f"report: {made.path / 'report.html'}" in said
     assert f"exit code {code}: {plan.MEANING[code]}" in said  # type: ignore[index]
+
+
+def test_where_nothing_acts_there_is_nothing_to_approve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = plan_run(tmp_path / "done", a_plan("a", **NOTHING))
+    ends(monkeypatch, playbook.Outcome(code=0, folder=made.path, fault="", ended=True))
+    assert cli.main(["plan", "-e", "evict_hosts=web"]) == 0
+    assert f"plan: {made.path / 'plan.json'} (there is nothing to approve)" in capsys.readouterr().out
 
 
 def test_a_run_that_was_cut_off_gets_its_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
