@@ -11,6 +11,8 @@ from .assess import Product
 from .case import Case
 from .catalog import Entry, Secret
 from .inhibitors_base import BOTH, WINDOWS, Inhibitor, Met, Told, doubt, named, removed, told, topic_probes
+from .signals import Signal
+from .signals_windows import RegistrySignal
 
 Lock = t.Literal["set", "off", "unknown"]
 
@@ -21,18 +23,21 @@ def _locks(case: Case) -> list[Told]:
 
 
 def _owner(found: Told, entries: list[Entry]) -> list[Entry]:
-    """The products a lock is about: those of whose own keys it is a part; else every one it could be about."""
+    """The products a lock may be about: those of whose own keys it is a part; else those whose keys nobody knows, else
+    all."""
     parts = found.record.get("key", "").split("\\")
-    heads = ["\\".join(parts[:size]) for size in range(1, len(parts))]
-    own = [
-        entry
-        for entry in entries
-        for signal in entry.signals
-        if signal.kind == "registry" and any(signal.accepts({**found.record, "key": head}) for head in heads)
-        if not entry.generic
-    ]
-    unique = list({entry.id: entry for entry in own}.values())
-    return unique or [e for e in entries if e.family in ("endpoint", "consumer", "unknown")]
+    heads = [{**found.record, "key": "\\".join(parts[:size])} for size in range(1, len(parts))]
+    own = [e for e in entries if any(signal.accepts(head) for signal in _keys(e, found) for head in heads)]
+    able = [e for e in entries if e.family in ("endpoint", "consumer", "unknown")]
+    return own or [e for e in able if not _keys(e, found)] or able
+
+
+def _keys(entry: Entry, found: Told) -> list[Signal]:
+    """The signals that know the product's own keys below the root in which the lock was found."""
+    if entry.generic:
+        return []
+    root = found.record.get("root", "").lower()
+    return [s for s in entry.signals if isinstance(s, RegistrySignal) and s.root.lower() == root]
 
 
 def _state(case: Case, product: Product) -> Lock:

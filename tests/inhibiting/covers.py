@@ -6,7 +6,11 @@ from __future__ import annotations
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import ProviderPlatform
 from tests import cases
 from tests.cases import provider
-from tests.inhibiting.shared import EXISTING, FILE, NONE, WATCHER, Row, defender, linux, probes, win
+from tests.inhibiting.shared import EXISTING, FILE, NONE, WATCHER, Row, defender, linux, probes, template, win
+
+DEFENDER = {"kind": "wsc", "name": "Windows Defender", "state": "active"}
+SELINUX = {"kind": "selinux", "state": "enforcing"}
+RAISES = provider(cover=(template("set_selinux_boolean", {"name": "antivirus_can_scan_system", "value": "on"}),))
 
 ROWS: list[Row] = [
     # --- replacement and fallback
@@ -218,5 +222,42 @@ ROWS: list[Row] = [
         defender(ForceDefenderPassiveMode="1", onboarded="no"),
         "not onboarded",
         defender(ForceDefenderPassiveMode="1", onboarded="yes"),
+    ),
+    # --- which scanner, which package
+    (
+        "other_scanner",
+        win(facts={"product_type": "workstation"}, **probes(protection=[{**DEFENDER, "name": "Some AV"}])),
+        "Some AV is active",
+        win(facts={"product_type": "workstation"}, **probes(protection=[DEFENDER])),
+    ),
+    (
+        "other_scanner",
+        linux(replacement=provider(scanners=("wdavdaemon",)), **probes(protection=[{**WATCHER, "comm": "falcond"}])),
+        "CrowdStrike Falcon",
+        linux(replacement=provider(scanners=("wdavdaemon",)), **probes(protection=[{**WATCHER, "comm": "mdatp"}])),
+    ),
+    (
+        "other_scanner",
+        linux(**probes(protection=[{**WATCHER, "exe": "", "comm": "clamonacc", "mode": "notify"}])),
+        "ClamAV on-access scanner",
+        linux(**probes(protection=[{**WATCHER, "exe": "", "comm": "kesl"}, {**WATCHER, "mode": "notify"}])),
+    ),
+    (
+        "other_scanner",
+        linux(**probes(protection=[WATCHER])),
+        "guardd",
+        linux(**probes(protection=[{**WATCHER, "root": "other"}, {**WATCHER, "comm": "fapolicyd"}])),
+    ),
+    (
+        "no_candidate",
+        linux(**probes(repository=[{"package": "shield"}, {"package": "lantern", "installed": "1"}])),
+        "package shield: no repository of the host offers it",
+        linux(**probes(repository=[{"package": "shield", "candidate": "2"}, {"package": "lantern", "installed": "1"}])),
+    ),
+    (
+        "programs_restricted",
+        linux(replacement=RAISES, policy={"fallback_source": FILE}, **probes(enforcement=[SELINUX])),
+        "nothing prepares it for the fallback lantern",
+        linux(replacement=RAISES, policy={"replacement_source": FILE}, **probes(enforcement=[SELINUX])),
     ),
 ]

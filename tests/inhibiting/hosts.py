@@ -206,4 +206,35 @@ ROWS: list[Row] = [
         "held until",
         linux(),
     ),
+    # --- spellings
+    (
+        "half_installed",
+        linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "iH"}]})),
+        "in the state iH",
+        linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "iU"}]})),
+    ),
+    (
+        "half_installed",
+        linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "iUR"}]})),
+        "in the state iUR",
+        linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "hi"}]})),
+    ),
+    (
+        "package_held",
+        linux(**probes(manager=[{"kind": "held", "package": "kesl:amd64"}])),
+        "kesl of kesl",
+        linux(**probes(manager=[{"kind": "held", "package": "keslib:amd64"}])),
+    ),
+    (
+        "package_held",
+        linux(family="rpm", **probes(manager=[{"kind": "held", "package": "kes*"}])),
+        "kesl of kesl",
+        linux(family="rpm", **probes(manager=[{"kind": "held", "package": "klnagent*"}])),
+    ),
+    (
+        "package_held",
+        linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "hi"}]})),
+        "kesl of kesl",
+        linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "ii"}]})),
+    ),
 ]

@@ -8,6 +8,13 @@ from tests import cases
 from tests.inhibiting.shared import BITLOCKER, NEEDY, Row, agent, contact, linux, lock, probes, win
 
 ENCRYPTS = {"name": "Klfle.KES-21-9", "altitude": "148800", "state": "loaded"}
+CONSUMER = r"AVP21.3\Settings\PasswordProtectionSettings"
+
+
+def peer(exe: str) -> dict[str, str]:
+    """A connection of a program."""
+    return {"pid": "4", "exe": exe, "remote": "192.0.2.4", "port": "13000"}
+
 
 ROWS: list[Row] = [
     # --- the products
@@ -208,7 +215,7 @@ ROWS: list[Row] = [
         {
             "platform": "windows",
             "products": ["k4w"],
-            "probes": lock("set", r"AVP21.3\Settings\PasswordProtectionSettings"),
+            "probes": lock("set", CONSUMER),
         },
         "locks k4w",
         win(probes=lock("set")),
@@ -250,5 +257,41 @@ ROWS: list[Row] = [
         linux(replacement=NEEDY, policy={"secrets": {}}),
         "shield needs TOKEN (enrolment)",
         linux(replacement=NEEDY, policy={"secrets": {"shield": {"TOKEN": cases.secret()}}}),
+    ),
+    # --- one of several
+    (
+        "bitlocker_managed",
+        win(probes={**contact("01-02-2030 10-11-12"), "encryption": [BITLOCKER]}),
+        "C: is under BitLocker (on)",
+        {"platform": "windows", "products": ["ksws", "klnagent"], **probes(encryption=[BITLOCKER])},
+    ),
+    (
+        "secret_missing",
+        {"platform": "windows", "products": ["kes", "k4w"], "policy": {"secrets": {}}, "probes": lock("set")},
+        "a password protects kes",
+        {
+            "platform": "windows",
+            "products": ["kes", "k4w"],
+            "policy": {"secrets": {}},
+            "probes": lock("set", CONSUMER),
+        },
+    ),
+    (
+        "policy_lock",
+        {"platform": "windows", "products": ["kes", "k4w"], "probes": lock("set", CONSUMER)},
+        "locks k4w",
+        {"platform": "windows", "products": ["kes", "k4w"], "probes": lock("set")},
+    ),
+    (
+        "managed_by_ksc",
+        linux(products=["klnagent64"], **probes(peers=[peer("/opt/kaspersky/klnagent64/sbin/klnagent")])),
+        "klnagent is connected",
+        linux(products=["epagent"], **probes(peers=[peer("/opt/kaspersky/epagent/sbin/epagentd")])),
+    ),
+    (
+        "managed_by_ksc",
+        linux(products=["klnagent64"], **probes(peers=[peer("/opt/kaspersky/klnagent64/sbin/klnagent")])),
+        "klnagent is connected",
+        linux(products=["ksc64"], **probes(peers=[peer("/opt/kaspersky/ksc64/sbin/klserver")])),
     ),
 ]
