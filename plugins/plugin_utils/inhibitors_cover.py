@@ -25,7 +25,7 @@ def _fallback(case: Case) -> Iterator[Met]:
         return
     if case.fallback is None:
         yield Met(f"the settings name no fallback for {case.platform}")
-    elif case.fallback.kind == "none":
+    elif case.fallback.kind == "none" and "unprotected" not in case.policy.consent:
         yield Met(f"the fallback {case.fallback.id} protects nothing")
     elif case.fallback.id == first.id:
         yield Met(f"the fallback is the replacement itself, {first.id}")
@@ -138,10 +138,10 @@ INHIBITORS: t.Final = (
         title="No fallback is named for this system",
         platforms=BOTH,
         when="covers",
-        looks_at="`evict_fallback` beside `evict_replacement`",
+        looks_at="`evict_fallback` beside `evict_replacement`, and `evict_consent`",
         remedy=(
             "name another provider in `evict_fallback`: it is staged, and used when the replacement does not "
-            "become active"
+            "become active; or `none` with the consent `unprotected`"
         ),
         waivable=True,
         why="the owner may take the risk of a host without protection until a person comes",

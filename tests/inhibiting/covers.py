@@ -17,7 +17,12 @@ ROWS: list[Row] = [
     ("replacement_missing", linux(replacement=None), "no replacement for linux", linux()),
     ("fallback_missing", linux(fallback=None), "no fallback for linux", linux(fallback=None, replacement=NONE)),
     ("fallback_missing", linux(fallback=cases.SHIELD), "the replacement itself", linux()),
-    ("fallback_missing", linux(fallback=NONE), "protects nothing", linux()),
+    (
+        "fallback_missing",
+        linux(fallback=NONE),
+        "protects nothing",
+        linux(fallback=NONE, policy={"consent": frozenset({"remove", "unprotected"})}),
+    ),
     (
         "unprotected_without_consent",
         linux(replacement=NONE, fallback=None),
