@@ -74,7 +74,8 @@ class ActionModule(ActionBase):
             folder = RunFolder.resolve(settings, task_vars).create()
             desk = Desk.open(self, settings, folder, task_vars) if wanted else None
         except (TypeError, PolicyError, CatalogError, ProvidersError, EvidenceError, DeskError) as exc:
-            return {**result, "failed": True, "msg": str(exc)}
+            # A setting that is wrong is shown with its value, and the value may be a secret in the wrong place.
+            return {**result, "failed": True, "msg": redact.Redactor(self._secrets(task_vars)).known(str(exc))}
         return self._scan(result, settings, catalog, folder, desk, task_vars)
 
     def _scan(
@@ -132,15 +133,15 @@ class ActionModule(ActionBase):
     def _secrets(self, task_vars: dict[str, t.Any]) -> list[str]:
         """Secrets among the host's variables: a library's error message may repeat them, or the host may hold them."""
         names = {str(name) for name in task_vars if redact.holds_secret(str(name))}
-        if "evict_secrets" in task_vars:
-            names |= redact.named(self._templar.template(task_vars["evict_secrets"])) & set(task_vars)
-        found = []
-        for name in sorted(names):
-            try:
-                found.append(str(self._templar.template(task_vars[name])))
-            except AnsibleError:
-                continue  # a secret that cannot be resolved is none that could have been sent
-        return found
+        names |= redact.named(self._value("evict_secrets", task_vars)) & set(task_vars)
+        return [found for name in sorted(names) if isinstance(found := self._value(name, task_vars), str)]
+
+    def _value(self, name: str, task_vars: dict[str, t.Any]) -> t.Any:
+        try:
+            value = self._templar.template(task_vars[name])
+            return value if value is None or isinstance(value, (dict, list)) else str(value)
+        except (KeyError, AnsibleError):
+            return None  # what cannot be resolved is nothing that could have been sent
 
     def _observe(
         self, settings: Policy, desk: Desk | None, task_vars: dict[str, t.Any]
@@ -168,13 +169,11 @@ class ActionModule(ActionBase):
     def _observe_windows(
         self, settings: Policy, desk: Desk | None, task_vars: dict[str, t.Any]
     ) -> tuple[Observation | None, Trouble | None, str]:
-        args: dict[str, t.Any] = {**knowledge.WINDOWS_LITERALS, "timeout": settings.probe_timeout}
+        name, args = "win_observe", {**knowledge.WINDOWS_LITERALS, "timeout": settings.probe_timeout}
         if desk is not None:
-            args["preflight"] = desk.ask("windows")
+            name, args = "win_observe_plan", {"observe": args, "preflight": desk.ask("windows")}
         try:
-            answer = self._execute_module(
-                module_name="evict.kaspersky.win_observe", module_args=args, task_vars=task_vars
-            )
+            answer = self._execute_module(module_name=f"evict.kaspersky.{name}", module_args=args, task_vars=task_vars)
         except Exception as exc:
             # Of what requests, pywinrm and pypsrp raise, core's plugins turn only a part into errors of core.
             return None, self._windows_trouble(exc), "module"

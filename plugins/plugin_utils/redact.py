@@ -121,10 +121,13 @@ class Redactor:
         """Is one of the secrets in the text, in any form?"""
         return any(form in text for form in self._forms)
 
+    def known(self, text: str) -> str:
+        """The text without the secrets that are known, for a text of ours that speaks of passwords by name."""
+        return text if self._secrets is None else self._secrets.sub(HIDDEN, text)
+
     def clean(self, text: str) -> str:
         """The text without secrets and without what looks like one."""
-        if self._secrets is not None:
-            text = self._secrets.sub(HIDDEN, text)
+        text = self.known(text)
         text = _LOGIN.sub(rf"\g<1>{HIDDEN}@", text)
         return _ASSIGNED.sub(rf"\g<1>{HIDDEN}", text)
 
