@@ -95,7 +95,10 @@ def _steps(case: Case) -> tuple[tuple[str, ...], tuple[Step, ...]]:
     if remove or not protected(case):
         first, second = cover.expand(case, "replacement"), cover.expand(case, "fallback")
     after = list(finish.steps(case))
-    commit = [*remove, *first.cover, *second.cover]
+    covering = first.cover
+    if not second.cover:  # nothing to fall back to: the rest of the cover is tried all the same
+        covering = tuple(dataclasses.replace(s, on_fail="continue") for s in covering)
+    commit = [*remove, *covering, *second.cover]
     staged = [*first.stage, *second.stage]
     found = [*staged, *commit, *_reboot(case, commit), *after]
     if staged:
@@ -182,6 +185,8 @@ def _notes(case: Case) -> Iterable[str]:
         yield "exclusions: " + ", ".join(f"{e.kind} {e.value}" for e in policy.exclusions)
     if policy.reboot == "never":
         yield "no restart is allowed: a host that needs one ends as reboot_pending"
+    if case.fallback is not None and case.fallback.kind == "none":
+        yield "no fallback: if the replacement fails, the host stays without protection, to which was consented"
     if case.replacement is not None and case.replacement.kind == "none":
         yield "NO PROTECTION AFTERWARDS: the consent `unprotected` was given; the host is recorded as unprotected"
     for text in case.controller.expired:

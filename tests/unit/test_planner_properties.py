@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import json
+import shlex
 import typing as t
 
 import hypothesis
@@ -15,6 +17,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan, Step
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Exclusion
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Provider, Source
 from tests import cases
 
 PLATFORMS = ("linux", "windows")
@@ -23,6 +26,21 @@ REAL = {
     "windows": ("defender_av", "mde_windows", "falcon", "sentinelone", "existing", "none"),
 }
 STATES = ("running", "installed", "broken", "leftover")
+
+
+# What comes as a file needs a source; the host fetches it by itself.
+_ENDINGS = {"deb": ".deb", "rpm": ".rpm", "windows": ".msi", "falcon": ".exe"}
+
+
+def source(provider: Provider, platform: str, family: str) -> Source | None:
+    """Where the provider comes from: its own repository or the system, else a file that the host fetches."""
+    own = provider.platforms.get(platform)
+    if own is None or not own.methods or "repository" in own.methods:
+        return None
+    system = platform if platform == "windows" else family
+    ending = _ENDINGS[provider.id if platform == "windows" and provider.id in _ENDINGS else system]
+    address = f"https://mirror.example/{provider.id}{ending}"
+    return Source(method="url", location=address, sha256="a" * 64, name=f"{provider.id}{ending}")
 
 
 def _removable(platform: str) -> list[str]:
@@ -48,17 +66,19 @@ def hosts(draw: st.DrawFn) -> Case:
             continue
         products.append((name, state))
     providers = knowledge.providers()
-    made_up = draw(st.booleans())
-    replacement = cases.SHIELD if made_up else providers[draw(st.sampled_from(REAL[platform]))]
-    fallback = cases.LANTERN if made_up else providers[draw(st.sampled_from(REAL[platform]))]
+    replacement = providers[draw(st.sampled_from(REAL[platform]))]
+    fallback = providers[draw(st.sampled_from(REAL[platform]))]
     changes = {
         "purge": draw(st.booleans()),
         "reboot": draw(st.sampled_from(("never", "if_needed"))),
         "roles": policy_roles.roles(sorted(draw(st.sets(st.sampled_from(sorted(policy_roles.known())))))),
         "consent": frozenset({"remove", "unprotected"}),
+        "replacement_source": source(replacement, platform, family),
+        "fallback_source": source(fallback, platform, family),
         "exclusions": tuple(draw(st.lists(st.builds(Exclusion, st.just("path"), st.just("/srv/db")), max_size=1))),
     }
-    waived = dict.fromkeys(draw(st.sets(st.sampled_from(_waivable()), max_size=40)), cases.WAIVER)
+    some = st.sets(st.sampled_from(_waivable()), max_size=40)
+    waived = dict.fromkeys(draw(st.one_of(some, st.just(set(_waivable())))), cases.WAIVER)
     return cases.case(
         platform,
         products=products,
@@ -102,7 +122,37 @@ def test_every_plan(case: Case) -> None:
     _order(case, plan)
     _cover(case, plan)
     _safe(case, plan)
-    _job(plan)
+    _job(plan, [n.target for e in case.catalog.for_platform(case.platform) for n in e.never_touch])
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("family", ["deb", "rpm"])
+def test_providers_of_the_catalog_act_where_nothing_stands_in_the_way(platform: str, family: str) -> None:
+    """So that the properties are held against plans that do something."""
+    if (platform, family) == ("windows", "rpm"):
+        return
+    product = {"linux": "kesl", "windows": "kes"}[platform]
+    names = [name for name in REAL[platform] if name not in ("existing", "none")]
+    waived = dict.fromkeys(_waivable(), cases.WAIVER)
+    for replacement in names:
+        for fallback in (name for name in names if name != replacement):
+            case = cases.case(
+                platform,
+                products=[product],
+                family=family,
+                replacement=cases.real(replacement),
+                fallback=cases.real(fallback),
+                policy={
+                    "replacement_source": source(cases.real(replacement), platform, family),
+                    "fallback_source": source(cases.real(fallback), platform, family),
+                },
+                found={"waived": waived},
+            )
+            plan = planner.plan(case)
+            assert plan.state == "act", (replacement, fallback, list(plan.blocking))
+            sections = {s.section for s in plan.steps}
+            assert sections >= {"remove", "cover", "fallback"}, (replacement, fallback)
+            assert any(s.phase == "stage" and s.owner == fallback for s in plan.steps), "the fallback is staged, too"
 
 
 def _order(case: Case, plan: Plan) -> None:
@@ -143,8 +193,7 @@ def _cover(case: Case, plan: Plan) -> None:
     """No removal without a cover that was staged before, or the consent to have none; no dead end after it."""
     removing = [s for s in plan.steps if s.section == "remove"]
     covering = [s for s in plan.steps if s.section == "cover"]
-    # Made-up providers of the tests have no steps.
-    if removing and case.replacement is not None and case.replacement.id in REAL[case.platform][:4]:
+    if removing and case.replacement is not None and case.replacement.kind not in ("none", "existing"):
         assert covering, "a cover"
     if removing and case.replacement is not None and case.replacement.kind == "none":
         assert "unprotected" in case.policy.consent
@@ -162,7 +211,9 @@ def _safe(case: Case, plan: Plan) -> None:
     for step in plan.steps:
         kind = steps.KINDS[step.kind]
         assert case.platform in kind.platforms
-        assert set(kind.needs) <= set(step.args) <= {*kind.needs, *kind.may}, step
+        # Secrets stand for an argument, or are values of a program or an installer under names of its own.
+        given = {*step.args, *(set(step.secrets) & set(kind.needs))}
+        assert set(kind.needs) <= given <= {*kind.needs, *kind.may}, step
         for name, value in step.args.items():
             texts = (value,) if isinstance(value, str) else value
             if step.owner and name in ("path", "key") and step.phase == "finish":
@@ -187,15 +238,16 @@ def _inside(path: str, outer: str) -> bool:
     )
 
 
-def _job(plan: Plan) -> None:
+def _job(plan: Plan, never: list[str]) -> None:
     from ansible_collections.evict.kaspersky.plugins.plugin_utils import job
 
-    for phase in steps.PHASES:
-        compiled = job.compile_job(plan, phase)
-        text = compiled.posix() if plan.platform == "linux" else str(compiled.windows())
+    for phase in ("stage", "commit", "finish"):
+        compiled = job.compile_job(plan, phase, never)
+        text = compiled.posix() if plan.platform == "linux" else json.dumps(compiled.windows())
         for step in plan.steps:
-            if step.phase == phase and phase != "reboot":
-                assert step.id in text
+            if step.phase == phase:
+                shown = shlex.quote(step.id) if plan.platform == "linux" else json.dumps(step.id)
+                assert shown in text
 
 
 @hypothesis.given(hosts())
