@@ -243,7 +243,11 @@ def mistake_of(name: str, data: Data, way: list[t.Any], error: t.Any) -> Mistake
     shown = _short(value)
     if rule == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(str(key) for key in value if key not in known)
+        patterns = error.schema.get("patternProperties", {})
+        unknown = sorted(
+            str(key) for key in value if key not in known and not any(re.search(p, str(key)) for p in patterns)
+        )
+        known += [word for pattern in patterns for word in pattern.strip("^$()").split("|")]
         close = difflib.get_close_matches(unknown[0], known, n=1) if unknown else []
         hint = f"did you mean `{close[0]}`? " if close else ""
         return Mistake(

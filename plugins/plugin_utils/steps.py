@@ -151,7 +151,7 @@ KINDS: t.Final[Mapping[str, Kind]] = {
     "stop_unit": Kind("stop a unit with the product's own patience", _LINUX, ("unit",), timeout=660, typical=30),
     "unit_active": Kind("is a unit active and enabled, after a delay", _LINUX, ("unit",), change="none", typical=3),
     "expect": Kind(
-        "ask a program of the replacement until its answer holds these texts",
+        "ask a program of the replacement until its answer holds these texts, exactly as written",
         _BOTH,
         ("program", "arguments", "contains"),
         change="none",

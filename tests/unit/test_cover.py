@@ -190,7 +190,7 @@ def test_every_way_and_setting(id: str) -> None:
     for (platform, manager, method, suffix), role in itertools.product(ways(id), ROLES):
         case = make(id, platform=platform, manager=manager, method=method, suffix=suffix, role=role)
         for settings, extra in itertools.product(settings_of(id), ({}, more)):
-            own = {f"{role}_settings": {**NEEDED.get(id, {}), **settings}, **extra}
+            own: dict[str, t.Any] = {f"{role}_settings": {**NEEDED.get(id, {}), **settings}, **extra}
             changed = dataclasses.replace(case, policy=dataclasses.replace(case.policy, **own))
             made += not whole(changed, role).faults
     assert made, "nothing at all could be expanded"
