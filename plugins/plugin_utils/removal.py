@@ -64,13 +64,15 @@ def steps(case: Case) -> tuple[Step, ...]:
     Args:
         case: the host; every working product in it must be one that steps can remove.
     """
-    products = in_order(case.assessment.products)
-    protectors = [p.entry.id for p in products if p.entry.family != "agent"]
     found: list[Step] = []
-    for product in products:
-        # The agent is what the vendor's console reaches the host through, and often what a later removal needs.
-        last = product.entry.family == "agent" and protectors
-        condition = Condition("product_absent", " ".join(protectors)) if last else ALWAYS
+    before: list[str] = []
+    for product in in_order(case.assessment.products):
+        condition = ALWAYS
+        if product.entry.family != "agent":
+            before.append(product.entry.id)
+        elif before:
+            # The agent is what the vendor's console reaches the host through, and often what a later removal needs.
+            condition = Condition("product_absent", " ".join(before))
         make = _package_steps if product.entry.removal.strategy == "package" else _msi_steps
         found += make(product, case, condition)
     return tuple(found)

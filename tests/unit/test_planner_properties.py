@@ -40,7 +40,13 @@ def source(provider: Provider, platform: str, family: str) -> Source | None:
     system = platform if platform == "windows" else family
     ending = _ENDINGS[provider.id if platform == "windows" and provider.id in _ENDINGS else system]
     address = f"https://mirror.example/{provider.id}{ending}"
-    return Source(method="url", location=address, sha256="a" * 64, name=f"{provider.id}{ending}")
+    return Source(
+        method="url",
+        location=address,
+        sha256="a" * 64,
+        name=f"{provider.id}{ending}",
+        signer="Vendor Inc" if system == "windows" else "",
+    )
 
 
 def _removable(platform: str) -> list[str]:
@@ -165,17 +171,16 @@ def _order(case: Case, plan: Plan) -> None:
     entries = {p.entry.id: p.entry for p in case.assessment.products}
     removing = [s for s in plan.steps if s.section == "remove"]
     agents = {i for i, e in entries.items() if e.family == "agent"}
-    others = [s.owner for s in removing if s.owner not in agents]
-    assert _before(
-        lambda s: s.section == "remove" and s.owner not in agents,
-        lambda s: s.section == "remove" and s.owner in agents,
-        plan,
-    )
-    if others:
-        for step in removing:
-            if step.owner in agents:
-                assert step.condition.name == "product_absent"
-                assert set(step.condition.of.split()) == set(others)
+    rank = {i: e.removal.order for i, e in entries.items()}
+    companions = {c for e in entries.values() for c in e.removal.companions}
+    owners = list(dict.fromkeys(s.owner for s in removing if s.owner not in companions))
+    assert owners == sorted(owners, key=lambda i: (rank[i], i)), "product, add-ons, agent, server"
+    for step in removing:
+        others = [i for i in owners if i not in agents and rank[i] < rank[step.owner]]
+        if step.owner in agents and others:
+            assert step.condition.name == "product_absent"
+            assert set(others) <= set(step.condition.of.split())
+            assert not agents & set(step.condition.of.split())
     for entry in entries.values():
         for companion in entry.removal.companions:
             assert _before(_removing(companion), _removing(entry.id), plan)
