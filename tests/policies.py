@@ -66,6 +66,7 @@ PROVIDERS: t.Final[Mapping[str, Provider]] = {
             settings={
                 "tags": Setting(type="text", default="", description="tags of the sensor", pattern="[a-z,]*"),
                 "console": Setting(type="url", default="", description="address of the console", required=True),
+                "ports": Setting(type="list", default=[], description="ports", pattern="[0-9]+"),
                 "folder": Setting(type="path", default="", description="where it goes"),
             },
             secrets=("CID", "PROVISIONING"),

@@ -111,17 +111,17 @@ def _settings(fields: Fields, role: str, providers: Mapping[str, Provider] | Non
 
 
 def _methods(fields: Fields, role: str, providers: Mapping[str, Provider] | None) -> Found:
+    """Where it comes from must be a way that the provider knows on one of the platforms it is for."""
     field = f"{role}_source"
     source = fields.get(field)
-    known = (
-        [providers[name] for name in fields.get(role, {}).values() if name in (providers or {})] if providers else []
-    )
-    if source is None or not known:
+    if source is None or providers is None:
         return
-    there = {m for provider in known for own in provider.platforms.values() for m in own.methods}
-    if source.method not in there:
-        ids = " and ".join(sorted({repr(provider.id) for provider in known}))
-        has = f"known there are {', '.join(sorted(there))}" if there else "nothing has to come there, leave it out"
+    chosen = {p: name for p, name in fields.get(role, {}).items() if name in providers}
+    known = [providers[name].platforms[p].methods for p, name in chosen.items() if p in providers[name].platforms]
+    there = sorted({method for methods in known for method in methods})
+    if known and source.method not in there:
+        ids = " and ".join(sorted(map(repr, set(chosen.values()))))
+        has = f"known there are {', '.join(there)}" if there else "nothing has to come there, leave it out"
         yield field, Mistake(f"must be a way {ids} can come: {has}", ("method",), shown(source.method))
 
 

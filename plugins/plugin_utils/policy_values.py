@@ -281,12 +281,16 @@ def _typed(setting: Setting, value: t.Any) -> t.Any:
         found = re.split(r"\s*,\s*", value.strip()) if isinstance(value, str) else value
         if not isinstance(found, (list, tuple)):
             raise refused("must be a list of texts", value)
-        return [line(item) for item in found if item != ""]
+        return [_formed(setting, line(item)) for item in found if item != ""]
     if setting.type == "choice":
         return one_of(setting.choices, "one of the choices")(value)
     if setting.type in ("url", "path") and value != "":
         return url(value) if setting.type == "url" else absolute(value)
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else line(value)
+    return _formed(setting, text)
+
+
+def _formed(setting: Setting, text: str) -> str:
     if text and setting.pattern and not re.fullmatch(setting.pattern, text):
         raise refused(f"must have the form {setting.pattern!r}: {' '.join(setting.description.split())}")
     return text

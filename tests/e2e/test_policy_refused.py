@@ -126,7 +126,7 @@ def test_a_broken_file_of_extra_vars_is_refused_with_its_line(tmp_path: Path, li
     assert done.code == 2
 
 
-STANDING_VALUES = {"evict_hosts": "all", "evict_consent": "remove", "evict_waves": "5"}
+STANDING_VALUES = {"evict_hosts": "all", "evict_consent": "remove", "evict_waves": "5,10"}
 
 
 @pytest.mark.parametrize("source", ["inventory", "group_vars", "playbook"])

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy, policy_roles
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy, policy_roles, providers
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import (
     FALLBACKS,
@@ -191,6 +191,7 @@ def test_settings_come_in_their_types_and_only_of_the_host_must_be_complete() ->
         ({"console": CANARY}, "`console` must be an address"),
         ({"folder": CANARY}, "`folder` must be an absolute path"),
         ({"tags": [CANARY]}, "`tags` must be a text"),
+        ({"ports": ["1", CANARY]}, "`ports` must have the form"),
         ({"tags": CANARY}, r"`tags` must have the form '\[a-z,\]\*': tags of the sensor"),
         ({"tags": f"{CANARY}\n"}, "`tags` must be one line"),
         ({"PROVISIONING": CANARY}, "`PROVISIONING` must name the secret, not hold it"),
@@ -213,6 +214,56 @@ def test_owners_of_secrets_are_products_and_providers() -> None:
     where = {"file": "/x"}
     given = {"evict_secrets": {"kes": {"ANY": where}, "falcon": {"CID": where}}}
     assert set(policy.validate(given, providers=PROVIDERS, products=PRODUCTS).secrets) == {"kes", "falcon"}
+
+
+# ---- the providers of the collection
+
+REAL: t.Final = providers.load()
+NEEDED: t.Final[dict[str, dict[str, object]]] = {
+    "existing": {"service_names": ["av.service"]},
+    "package": {"service_names": "av", "active_program": "/opt/av/status", "active_contains": "on"},
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_every_provider_of_the_collection_can_be_named_with_its_own_defaults(name: str) -> None:
+    item = REAL[name]
+    defaults = {key: setting.default for key, setting in item.settings.items()} | NEEDED.get(name, {})
+    secrets = {name: {secret.name: {"variable": "x"} for secret in item.secrets}} if item.secrets else {}
+    found = policy.validate(
+        {
+            "evict_replacement": name,
+            "evict_fallback": {p: "existing" for p in item.platforms if FALLBACKS[p] == name},
+            "evict_replacement_settings": defaults,
+            "evict_fallback_settings": NEEDED["existing"] if name in FALLBACKS.values() else {},
+            "evict_secrets": secrets,
+            "evict_consent": "unprotected" if name == "none" else "",
+        },
+        providers=REAL,
+        products=PRODUCTS,
+        plan=True,
+    )
+    assert set(found.replacement) == set(item.platforms)
+    assert set(found.replacement_settings) == set(defaults)
+    for key, setting in item.settings.items():
+        if key not in NEEDED.get(name, {}):
+            want = list(setting.default) if setting.type == "list" else setting.default
+            assert found.replacement_settings[key] == want, key
+
+
+def test_the_usual_fallbacks_are_there() -> None:
+    assert all(platform in REAL[name].platforms for platform, name in FALLBACKS.items())
+
+
+def test_a_way_only_the_other_platform_has_is_no_way() -> None:
+    given: dict[str, object] = {
+        "evict_replacement": {"linux": "falcon"},
+        "evict_replacement_source": {"method": "share", "location": r"\\server\share\a.exe", "sha256": SHA256},
+    }
+    with pytest.raises(PolicyError, match=r"`method` must be a way 'falcon' can come: known there are file, host_file"):
+        policy.validate(given, providers=REAL)
+    given["evict_replacement"] = {"linux": "falcon", "windows": "falcon"}
+    assert policy.validate(given, providers=REAL).replacement_source
 
 
 # ---- windows
