@@ -11,4 +11,5 @@ choose() { # -> probes, preflight
   # A Mac only says that it is one; nothing is planned for it.
   [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host preflight='' ;; esac
   probes="$probes $preflight"
+  [ -z "$preflight" ] || look_around
 }

@@ -53,16 +53,16 @@ soon() { # PID... of all probes
   done
 }
 
-programs() { # -> running: a line `PID NAME` for each process of this root file system, without a program
-  running=
+# Once for all probes, before they are started: a shell that reads by itself reads byte by byte.
+look_around() { # -> running: a line /proc/PID/comm:NAME for each process; table: DEVICE PLACE TYPE OPTIONS for each mount
   set +f
-  for file in /proc/[0-9]*/comm; do
-    comm=
-    IFS= read -r comm <"$file" || continue
-    file=${file#/proc/}
-    running="$running${file%%/*} $comm$nl"
-  done
+  running=$(grep -H '' /proc/[0-9]*/comm 2>/dev/null)
   set -f
+  table=$(cat /proc/self/mounts 2>/dev/null)
+}
+
+sees() { # running or table -> false: there is none, and the probe's answer is set
+  [ -n "$1" ] || { unknown 'grep or cat is missing, or /proc is not mounted' && return 1; }
 }
 
 here() { # PID: does it see our root file system? (yes when we may not know)
@@ -71,10 +71,11 @@ here() { # PID: does it see our root file system? (yes when we may not know)
 
 runs() { # NAME... -> pid of a process with one of these names; false: there is none
   for name in "$@"; do
-    case $nl$running in *" $name$nl"*) ;; *) continue ;; esac
+    case $running$nl in *"/comm:$name$nl"*) ;; *) continue ;; esac
     for row in $running; do
-      pid=${row%% *}
-      [ "${row#* }" != "$name" ] || ! here "$pid" || return 0
+      case $row in *"/comm:$name") ;; *) continue ;; esac
+      pid=${row#/proc/} && pid=${pid%%/*}
+      ! here "$pid" || return 0
     done
   done
   return 1
@@ -90,18 +91,12 @@ unit_runs() { # UNIT: has systemd processes in its control group? Nobody is aske
   return 1
 }
 
-# The kernel's list: the last mount on a place is the one that counts; blanks and the like come as \040.
-mounts() { # -> table: lines DEVICE PLACE TYPE OPTIONS 0 0
-  table=
-  [ -r /proc/self/mounts ] || { unknown '/proc/self/mounts: cannot be read' && return 1; }
-  while IFS= read -r row; do table=$table$row$nl; done </proc/self/mounts
-}
-
-plainly() { # PLACE as the kernel writes it -> place
+plainly() { # PLACE as the kernel writes it, a blank as \040 -> place
   place=$1
   case $1 in *\\*) place=$(printf '%b.' "$(printf %s "$1" | sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g')") && place=${place%.} ;; esac
 }
 
+# The last mount on a place is the one that counts.
 mount_of() { # PATH, resolved -> mount fstype options
   mount='' fstype='' options=
   for row in $table; do
@@ -116,7 +111,7 @@ mount_of() { # PATH, resolved -> mount fstype options
 
 probe_space() {
   limit=$brief
-  mounts && needs df || return 0
+  sees "$table" && needs df || return 0
   seen=$nl
   for path in / /var /var/lib /opt /usr /tmp; do
     [ -d "$path" ] || continue
@@ -152,12 +147,14 @@ probe_resources() {
     [ "$value" -ge "${total:-0}" ] || total=$value
     [ "$value" -ge "${free:-0}" ] || free=$value
   done
-  if [ -r /proc/stat ]; then
-    while read -r row; do
-      case $row in cpu[0-9]*) cpus=$((cpus + 1)) ;; cpu*) ;; *) break ;; esac
-    done </proc/stat
-  fi
-  [ -n "$total" ] && [ "$cpus" != 0 ] || unknown '/proc does not tell memory and processors'
+  file=/sys/devices/system/cpu/online value=
+  [ ! -r "$file" ] || read -r value <"$file"
+  IFS=,
+  for row in $value; do # such as 0-3,6
+    case $row in *-*) cpus=$((cpus + ${row#*-} - ${row%-*} + 1)) ;; *) cpus=$((cpus + 1)) ;; esac
+  done
+  IFS=$nl
+  [ -n "$total" ] && [ "$cpus" != 0 ] || unknown 'neither /proc nor /sys tells memory and processors'
   [ -z "$total" ] || record cpus "$cpus" memory_mib "$total" available_mib "$free"
 }
 

@@ -15,7 +15,7 @@ probe_enforcement() {
   switch selinux "$value" 0 permissive 1 enforcing
   [ -n "$value" ] || [ -z "$text" ] || record kind selinux state inactive detail "$text"
 
-  programs
+  sees "$running"
   file=/etc/fapolicyd/fapolicyd.conf text=
   if [ -r "$file" ]; then
     while IFS= read -r row || [ -n "$row" ]; do
@@ -33,14 +33,8 @@ probe_enforcement() {
   [ ! -r "$file" ] || read -r value <"$file"
   case $value in
     Y)
-      text=0 file=/sys/kernel/security/apparmor/profiles
-      if [ -r "$file" ]; then
-        while read -r row; do case $row in *'(enforce)') text=$((text + 1)) ;; esac done <"$file"
-        text="$text profiles enforced"
-      else
-        text='its profiles cannot be read'
-      fi
-      record kind apparmor state active detail "$text"
+      text=$(grep -c '(enforce)$' /sys/kernel/security/apparmor/profiles)
+      record kind apparmor state active detail "${text:-unknown} profiles enforced"
       ;;
     N) record kind apparmor state inactive detail '' ;;
   esac
@@ -66,15 +60,14 @@ switch() { # KIND VALUE NUMBER STATE...
 }
 
 probe_quarantine() {
-  limit=$brief
+  limit=$brief missing=
   for place in $EVICT_PREFLIGHT_STORES; do
     set +f
     case $place in *\**) set -- $place ;; *) set -- "$place" ;; esac
     set -f
     for path in "$@"; do
       if ! there "$path"; then
-        lost "$path"
-        [ -z "$why" ] || unknown "$why"
+        missing=$missing$path$nl
       elif [ -d "$path" ] && [ ! -x "$path" ]; then
         unknown "$path: Permission denied"
       else
@@ -89,11 +82,13 @@ probe_quarantine() {
       fi
     done
   done
+  lost $missing
+  [ -z "$why" ] || unknown "$why"
 }
 
 probe_obstacles() {
   limit=$brief
-  mounts || return 0
+  sees "$table" || return 0
   trees='' names='' seen=$nl
   for path in $EVICT_PREFLIGHT_TREES; do
     there "$path" || continue
@@ -146,7 +141,7 @@ probe_obstacles() {
 }
 
 probe_roles() {
-  programs
+  sees "$running"
   role database mysqld mariadbd postgres postmaster mongod mongos oracle db2sysc redis-server sqlservr clickhouse-serv
   role mail exim exim4 sendmail dovecot cyrus-master
   role cluster corosync pacemakerd keepalived
@@ -155,8 +150,8 @@ probe_roles() {
   role container_host dockerd containerd crio kubelet k3s-server conmon
   # Postfix's first process has a name that says nothing.
   for row in $running; do
-    pid=${row%% *}
-    case ${row#* } in master) ;; *) continue ;; esac
+    case $row in */comm:master) ;; *) continue ;; esac
+    pid=${row#/proc/} && pid=${pid%%/*}
     for file in /usr/lib/postfix/sbin/master /usr/lib/postfix/bin/master /usr/libexec/postfix/master /usr/lib/postfix/master; do
       [ "/proc/$pid/exe" -ef "$file" ] && here "$pid" && record role mail source "process $file" && return 0
     done
@@ -221,7 +216,7 @@ probe_desktop() {
     esac
   done
   IFS=$nl
-  mounts || return 0
+  sees "$table" || return 0
   mount_of /
   case $fstype in overlay | overlayfs | tmpfs | ramfs | squashfs | aufs | unionfs) record kind non_persistent source "/ is $fstype" ;; esac
 }

@@ -18,7 +18,7 @@ probe_manager() {
   fi
   [ ! -e /run/ostree-booted ] || record kind broken package '' status 'an image-based system (ostree): its manager does not install in place'
   locks
-  programs
+  sees "$running"
   for name in apt apt-get aptitude dpkg rpm dnf dnf5 microdnf yum zypper; do
     ! runs "$name" || busy "process" "$pid" "$name"
   done
