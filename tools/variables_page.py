@@ -60,7 +60,7 @@ evict_secrets:
   klnagent:
     KLUNINSTPASSWD: {file: /etc/evict/agent-password, format: utf16le_hex} # on the controller, mode 0600
   falcon: # a provider
-    CID: {lookup: community.hashi_vault.hashi_vault, terms: [secret/falcon:cid]}
+    TOKEN: {lookup: community.hashi_vault.hashi_vault, terms: [secret/falcon:token]}
 ```
 
 The roles' own texts are in `roles/*/meta/argument_specs.yml`; the checks are in `plugins/plugin_utils/policy_*.py`. A

@@ -161,10 +161,10 @@ VARIABLES: t.Final[Mapping[str, Variable]] = {
         values.settings,
         "mapping",
         "settings of the replacement; its provider says what there is",
-        "{mode: passive}",
+        "{on_access: true, on_access_paths: [/srv]}",
     ),
     "evict_fallback_settings": Variable(
-        "fallback_settings", values.settings, "mapping", "settings of the fallback", "{on_access_paths: [/srv]}"
+        "fallback_settings", values.settings, "mapping", "settings of the fallback", "{updates: mirror}"
     ),
     "evict_exclusions": Variable(
         "exclusions",

@@ -126,6 +126,41 @@ def test_a_broken_file_of_extra_vars_is_refused_with_its_line(tmp_path: Path, li
     assert done.code == 2
 
 
+PLANNED = [case for case in BROKEN if case.name in {"nothing_to_plan", "fallback_missing", "unknown_provider"}]
+PLANNED += [case for case in BROKEN if case.name in {"fallback_none_without_consent", "hash_md5", "secret_text"}]
+
+
+def test_a_plan_asks_for_more_and_contacts_nobody_either(tmp_path: Path, listener: Listener) -> None:
+    (tmp_path / "host_vars").mkdir()
+    for case in PLANNED:
+        whole = dict(case.given)
+        if not case.plan:  # what a plan needs is there, so that only this mistake is left
+            whole = {"evict_replacement": {"linux": "mde_linux"}, **whole}
+        (tmp_path / "host_vars" / f"{case.name}.yml").write_text(yaml.safe_dump(whole))
+    done = playbooks.run(
+        tmp_path,
+        listener.inventory(*(case.name for case in PLANNED)),
+        "--check",
+        "-e",
+        "evict_hosts=all",
+        playbook="evict.kaspersky.remediate",
+    )
+    said = errors(done.out)
+    assert listener.connections == 0
+    for case in PLANNED:
+        assert {line.split("`")[1] for line in said[case.name].splitlines()} == {case.variable}, said[case.name]
+        assert all(words in said[case.name] for words in case.words), (case.name, said[case.name])
+    assert CANARY not in done.out
+
+
+def test_a_plan_has_no_target_of_its_own(tmp_path: Path, listener: Listener) -> None:
+    inventory = listener.inventory("box") + "[all:vars]\nevict_hosts=all\n"
+    done = playbooks.run(tmp_path, inventory, "--check", playbook="evict.kaspersky.remediate")
+    assert done.code != 0
+    assert "-e evict_hosts=PATTERN" in done.out
+    assert listener.connections == 0
+
+
 STANDING_VALUES = {"evict_hosts": "all", "evict_consent": "remove", "evict_waves": "5,10"}
 
 

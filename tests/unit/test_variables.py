@@ -12,7 +12,8 @@ import sys
 import pytest
 import yaml
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy, providers
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import EXTRA_ONLY, VARIABLES, Policy
 from tests import tree
 from tools import variables_page
@@ -78,6 +79,13 @@ def test_the_page_says_default_and_origin(name: str) -> None:
     assert (cells[3] == "extra vars only") is (name in EXTRA_ONLY)
     assert len(cells) == 6
     assert all(cells)
+
+
+def test_the_example_of_secrets_fits_catalog_and_providers(catalog: Catalog) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    products = {entry.id for entry in catalog.entries}
+    found = policy.validate(yaml.safe_load(example), providers=providers.load(), products=products)
+    assert {ref.how for names in found.secrets.values() for ref in names.values()} == {"variable", "file", "lookup"}
 
 
 def test_tables_of_the_roles_name_the_options_of_the_roles() -> None:
