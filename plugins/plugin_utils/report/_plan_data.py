@@ -55,7 +55,7 @@ class Tables:
             self._waiver(plan["excepted"]),
         )
         return [
-            [name for name, _, _ in STATES].index(plan["state"]),
+            [state[0] for state in STATES].index(plan["state"]),
             *self._all((plan["digest"], plan["made"], plan["expires"], plan["machine"])),
             _number(self.orders, order),
             marker,

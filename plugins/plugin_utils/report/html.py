@@ -212,7 +212,9 @@ def _plan_summary(ledger: Ledger) -> str:
     items = [
         f'<li><a href="#inhibitor={quote(shown(one.id), safe="")}"><b>{_text(one.id)}</b></a>: {_text(one.title)}. '
         f"Blocks {_hosts(len(one.hosts))}{f', waived on {_hosts(one.waived)}' if one.waived else ''}."
-        + "".join(f'<span class="remedy">{_text(remedy)}</span>' for remedy, _ in one.remedies.most_common(_REMEDIES))
+        + "".join(
+            f'<span class="remedy">{_text(remedy)}</span>' for remedy, _dummy in one.remedies.most_common(_REMEDIES)
+        )
         + "</li>\n"
         for one in whole.inhibitors
     ]
@@ -301,7 +303,7 @@ def _data(ledger: Ledger) -> Iterator[str]:
         "run": shown(ledger.run),
         "verdicts": [[str(v), _words(v), GROUPS[v], v in QUIET] for v in SEVERITY],
         "protection": [[*part[:3]] for part in PROTECTION],
-        "states": [[name, words, STATES[name]] for name, words, _ in _plans.STATES],
+        "states": [[name, words, STATES[name]] for name, words, _dummy in _plans.STATES],
     }
     yield _json(head)[:-1] + ',"rows":['
     for number, row in enumerate(ledger.rows):

@@ -132,7 +132,9 @@ def _reported(rows: list[Row]) -> str:
 def _plans(ledger: Ledger, limit: int) -> list[str]:
     """What the plans say together, and each inhibitor with its hosts and remedies, the one of most hosts first."""
     whole = _fleet.summary(ledger)
-    states = " + ".join(f"{words} {whole.states[name]}" for name, words, _ in _fleet.STATES if whole.states.get(name))
+    states = " + ".join(
+        f"{words} {whole.states[name]}" for name, words, _dummy in _fleet.STATES if whole.states.get(name)
+    )
     valid = f"; valid until {inert(ledger.plans.expires)}" if ledger.plans.expires else ""
     lines = [f"plans {len(ledger.plans)} = {states}; {whole.steps} steps{valid}"]
     if whole.irreversible:
@@ -144,7 +146,7 @@ def _plans(ledger: Ledger, limit: int) -> list[str]:
         names = ", ".join(clip(host, _HOST) for host in one.hosts[:_NAMED])
         more = f" and {len(one.hosts) - _NAMED} more" if len(one.hosts) > _NAMED else ""
         lines.append(f"blocked by {inert(one.id)}: {clip(one.title, _WHY)}: {_hosts(len(one.hosts))} ({names}{more})")
-        lines += [f"    remedy: {clip(remedy, _WHY)}" for remedy, _ in one.remedies.most_common(_NAMED)]
+        lines += [f"    remedy: {clip(remedy, _WHY)}" for remedy, _dummy in one.remedies.most_common(_NAMED)]
     if limit and len(blocking) > limit:
         lines.append(f"... and {len(blocking) - limit} more inhibitors")
     lines += [f"waived: {inert(one.id)} on {_hosts(one.waived)}" for one in whole.inhibitors if one.waived]
