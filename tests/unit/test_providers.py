@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import fnmatch
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import settings as runs
 from hypothesis import strategies as st
 
+import hatch_build
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import catalog_form, cover, knowledge, providers
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog_form import Mistake
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Provider
@@ -210,6 +212,18 @@ def test_a_form_of_another_one_is_a_folder_too(folder: Path) -> None:
     assert {step.id for step in bastion.platforms["linux"].cover} == {
         step.id for step in knowledge.providers()["package"].platforms["linux"].cover
     }
+
+
+def test_no_build_leaves_them_out() -> None:
+    """They lie in a part of the collection, which builds take whole, and no pattern of galaxy.yml takes them away."""
+    assert "catalog" in hatch_build.PARTS
+    patterns = yaml.safe_load((tree.ROOT / "galaxy.yml").read_text(encoding="utf-8"))["build_ignore"]
+    for id in IDS:
+        name = f"catalog/providers/{id}/{providers.FILE}"
+        assert (tree.ROOT / "collections" / hatch_build.COLLECTION / name).is_file()
+        parts = Path(name).parts
+        ways = ["/".join(parts[: number + 1]) for number in range(len(parts))]
+        assert not [p for p in patterns for way in (*ways, *parts) if fnmatch.fnmatch(way, p)], id
 
 
 # ---- the schema, twice
