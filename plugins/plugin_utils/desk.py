@@ -61,7 +61,8 @@ class Desk:
             task_vars: the host's variables.
 
         Raises:
-            DeskError: the file of waivers or the approved plan is wrong; the text says what and how to mend it.
+            DeskError: the file of waivers or the approved plan is wrong, or secrets have names that nobody takes; the
+                text says what and how to mend it.
         """
         now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
         host = str(task_vars["inventory_hostname"])
@@ -73,6 +74,10 @@ class Desk:
             plans = approved.load(settings.approved_plan, host=host, now=now) if settings.approved_plan else None
         except (waivers.WaiverError, approved.ApprovedError) as exc:
             raise DeskError(str(exc)) from exc
+        if strange := secret_names.strangers(
+            settings.secrets, knowledge.catalog().entries, knowledge.providers().values()
+        ):
+            raise DeskError("\n".join(strange))
         on_host = known.on(host, groups, now) if known else waivers.OnHost()
         vault = Vault.of(action, task_vars)
         controller = Controller(

@@ -284,6 +284,10 @@ WRONG: t.Final[dict[str, tuple[dict[str, t.Any], list[str]]]] = {
             "at `sentinelone` must have names of secrets",
         ],
     ),
+    "names": (
+        {"evict_secrets": {"falcn": {"TOKEN": {"variable": "x"}}, "kes": {"KLPASWD": {"variable": "vault_whole"}}}},
+        ["'falcn', which takes no secret: did you mean `falcon`?", "which kes does not take: did you mean `KLPASSWD`?"],
+    ),
     "settings": (
         {
             "evict_replacement_settings": {"token": SECRET, "TOKEN": "{{ vault_whole }}"},
