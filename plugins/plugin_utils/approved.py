@@ -101,7 +101,8 @@ def load(path: str | os.PathLike[str], *, host: str | None = None, now: datetime
 
     Args:
         path: plan.json, or `plans/<host>.json`.
-        host: read only the plan of this host; the file of a large fleet is read in a moment then.
+        host: read only the plan of this host; the file of a large fleet is read in a moment then. That it has expired
+            is for `compare` to say.
         now: the time; that of the clock when None.
 
     Raises:
@@ -121,7 +122,7 @@ def load(path: str | os.PathLike[str], *, host: str | None = None, now: datetime
             raise PlanError("its expiry is not that of its plans: it was changed after it was made")
     except (PlanError, RecursionError) as exc:
         raise ApprovedError(f"cannot use the approved plan {files.shown(where)}: {exc}; {_AGAIN}") from exc
-    times = {name: _time(found[name].expires) for name in found}
+    times = {name: _time(found[name].expires) for name in found} if host is None else {}
     moment = _utc(now) if now else datetime.datetime.now(datetime.UTC)
     if times and not any(expires and expires > moment for expires in times.values()):
         until = max(found[name].expires for name in found)

@@ -213,3 +213,26 @@ def test_plans_that_are_taken_over_stand_in_the_new_run(tmp_path: Path, monkeypa
     items = retry._items(retry.Retry(second, again=(), new=(), left=(), rows=second.rows))
     assert [item.run for item in items] == ["r1", "r2"]
     assert [item.plan for item in items] == [second.plans.packed(host) for host in "ab"]
+
+
+def test_every_report_of_a_plan_run_holds_its_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twin = a_plan("c", machine="a")
+    folder = plan_run(tmp_path / "run", a_plan("a"), a_plan("b", **BLOCKED), twin).path
+    book = ledger.build(folder)
+    assert cli.main(["report", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "plans 3 = blocked 3; 0 steps" in said
+    assert f"    remedy: {fleet_plans.ENCRYPTION.remedy}" in said
+    assert cli.main(["report", str(folder), "--format", "plan"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"plan of {host}: blocked" in said and book.plans[host].digest() in said for host in "abc")
+    assert cli.main(["report", str(folder), "--format", "evidence", "--out", str(tmp_path / "export")]) == 0
+    schema = runs.schema("export-1")
+    lines = [json.loads(line) for line in (tmp_path / "export").read_text().splitlines()]
+    for line in lines:
+        schema.validate(line)
+    (line,) = [line for line in lines[1:] if line["host"] == "c"]
+    # What the fleet blocked, and what was planned for the host alone before.
+    assert line["plan"] == book.plans["c"].to_dict()
+    assert [r["data"]["state"] for r in line["records"] if r["event"] == "plan"] == ["act"]
+    assert (line["plan"]["state"], line["row"]["verdict"]) == ("blocked", "blocked")

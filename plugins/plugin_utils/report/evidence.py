@@ -46,7 +46,10 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
     for row in ledger.rows:
         name = f"{HOSTS}/{file_name(row.host)}.jsonl"
         records, problems = _read(ledger.folder, name)
-        yield _line({"host": row.host, "row": row.to_dict(), "file": name, "records": records, "problems": problems})
+        line = {"host": row.host, "row": row.to_dict(), "file": name, "records": records, "problems": problems}
+        if row.host in ledger.plans:
+            line["plan"] = ledger.plans.body(row.host)  # as plan.json has it; in the records it stands as it was made
+        yield _line(line)
 
 
 def _read(folder: Path, name: str) -> tuple[list[dict[str, t.Any]], list[str]]:
