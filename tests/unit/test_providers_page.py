@@ -12,7 +12,7 @@ import yaml
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, providers
 from tests import tree
-from tools import providers_page
+from tools import catalog_page, providers_page
 
 TEXT = providers_page.PAGE.read_text(encoding="utf-8")
 
@@ -52,7 +52,7 @@ def test_all_of_every_provider_stands_there() -> None:
             for fact in (f for facts in platform.marks.values() for f in facts):
                 assert f"({fact.confidence}: {', '.join(fact.sources)})" in own
             for rule in platform.health.get("rules", ()):
-                assert providers_page.plain(rule["otherwise"]) in own
+                assert catalog_page.plain(rule["otherwise"]) in own
 
 
 def test_tables_have_the_same_number_of_cells_in_each_row() -> None:
