@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import catalog_form
-from .catalog import DIRECTORY
 from .policy_checks import Mistake, Refused, did_you_mean, kind_of, label, line, refused, structured, within
 from .policy_types import Excluded, Exclusion
 
 FILE: t.Final = "exclusions.yml"
+DIRECTORY: t.Final = Path(__file__).parents[2] / "catalog"
 KINDS: t.Final[tuple[Excluded, ...]] = t.get_args(Excluded)
 _DRIVE: t.Final = re.compile(r"[A-Za-z]:")
 _WILD: t.Final[Mapping[str, re.Pattern[str]]] = {"linux": re.compile(r"[*?\[\]]"), "windows": re.compile(r"[*?]")}

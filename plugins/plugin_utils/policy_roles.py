@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from . import catalog_form
-from .catalog import DIRECTORY, Guard
 from .policy_checks import did_you_mean, items, refused, shown
 
 FILE: t.Final = "roles.yml"
-GUARDS: t.Final[tuple[Guard, ...]] = t.get_args(Guard)
+DIRECTORY: t.Final = Path(__file__).parents[2] / "catalog"
+GUARDS: t.Final = ("mail_path", "proxy_path", "server")  # of the catalog, which is not loaded only for these
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import policy, policy_roles, providers
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, Guard
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import (
     FALLBACKS,
     VARIABLES,
@@ -24,6 +24,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import (
     SecretRef,
     Window,
 )
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_checks import SECRET_NAME
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Source
 from tests.policies import CANARY, PRODUCTS, PROVIDERS, SHA256
 
@@ -251,7 +252,8 @@ def test_every_provider_of_the_collection_can_be_named_with_its_own_defaults(nam
             assert found.replacement_settings[key] == want, key
 
 
-def test_the_usual_fallbacks_are_there() -> None:
+def test_the_usual_fallbacks_are_there_and_no_setting_is_taken_for_a_secret() -> None:
+    assert not [key for item in REAL.values() for key in item.settings if SECRET_NAME.search(key)]
     assert all(platform in REAL[name].platforms for platform, name in FALLBACKS.items())
 
 
@@ -301,6 +303,7 @@ def test_every_product_that_needs_an_opt_in_stands_under_a_role(catalog: Catalog
     listed = {product for products in known.values() for product in products}
     needing = {e.id for e in catalog.entries if e.removal.guarded or e.family in ("server", "mail", "proxy")}
     assert listed == needing
+    assert t.get_args(Guard) == policy_roles.GUARDS
     assert not set(known) & set(policy_roles.GUARDS)
     for word, guard in (("mail", "mail_path"), ("proxy", "proxy_path")):
         assert set(known[word]) == {e.id for e in catalog.entries if guard in e.removal.guarded}
