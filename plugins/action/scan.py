@@ -32,7 +32,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.providers import P
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.trouble import Trouble
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
 
 
 class ActionModule(ActionBase):
@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
             if wanted:
                 policy.for_plan(settings)
             catalog = knowledge.catalog()
-            folder = RunFolder.resolve(settings, task_vars).create()
+            folder = RunFolder.resolve(settings, task_vars).create(verb=Verb.PLAN if wanted else Verb.AUDIT)
             desk = Desk.open(self, settings, folder, task_vars) if wanted else None
         except (TypeError, PolicyError, CatalogError, ProvidersError, EvidenceError, DeskError) as exc:
             # A setting that is wrong is shown with its value, and the value may be a secret in the wrong place.
