@@ -212,7 +212,7 @@ def _step(
         # A restart before the removal takes nothing away: the point of no return comes later.
         change="reversible" if staged and template.kind == "reboot" else kind.change,
         condition=condition,
-        on_fail=_on_fail(part, role, template),
+        on_fail=_on_fail(case, part, role, template),
         timeout=template.timeout or kind.timeout,
         typical=kind.typical if template.typical is None else template.typical,
         secrets=dict(_secrets(case, provider, template, filled, args)),
@@ -220,10 +220,10 @@ def _step(
     )
 
 
-def _on_fail(part: str, role: Role, template: StepTemplate) -> OnFail:
+def _on_fail(case: Case, part: str, role: Role, template: StepTemplate) -> OnFail:
     if part == "stage":
         return template.on_fail or "stop"
-    if role == "fallback":
+    if role == "fallback" or case.fallback is None or case.fallback.kind == "none":
         return "continue"  # there is nothing left to fall back to
     return template.on_fail or "fallback"
 

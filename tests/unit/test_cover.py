@@ -15,7 +15,8 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import cover, know
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.cover import Cover
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.filling import Role
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Step
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.job import compile_job
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan, Step
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Exclusion, Policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Provider, Source
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.providers_check import allowed, plural
@@ -81,6 +82,7 @@ def make(
         "secrets": {id: {name: cases.secret() for name in named}} if named else {},
         **changes,
     }
+    other = PROVIDERS["clamav" if platform == "linux" else "defender_av"]
     probes = {"manager": [{"kind": "manager", "name": manager}]} if platform == "linux" else None
     return cases.case(
         platform,
@@ -89,8 +91,8 @@ def make(
         probes=probes,
         family=MANAGERS[manager],
         facts={"product_type": "server" if server else "workstation"} if platform == "windows" else None,
-        replacement=provider if role == "replacement" else None,
-        fallback=provider if role == "fallback" else None,
+        replacement=provider if role == "replacement" else PROVIDERS["none"],
+        fallback=provider if role == "fallback" else other,
     )
 
 
@@ -208,6 +210,30 @@ def test_every_way_works_as_it_comes(id: str, platform: str, manager: str, metho
     assert made.faults == ()
     if id != "none":
         assert made.cover
+        compiles(make(id, platform=platform, manager=manager, method=method, suffix=suffix))
+
+
+def compiles(case: Case) -> None:
+    """The steps of replacement and fallback together become jobs."""
+    parts = (cover.expand(case, "replacement"), cover.expand(case, "fallback"))
+    found = [*(s for p in parts for s in p.stage), *(s for p in parts for s in p.cover)]
+    unique = tuple({step.id: step for step in found}.values())
+    plan = Plan(
+        host="web1", machine="m", platform=case.platform, state="act", verdict="present", replacement="x", steps=unique
+    )
+    assert Plan.from_dict(plan.to_dict()) == plan
+    for phase in ("stage", "commit"):
+        job = compile_job(plan, phase)
+        assert job.windows() if case.platform == "windows" else job.posix()
+
+
+def test_without_a_fallback_there_is_nothing_to_fall_back_to() -> None:
+    case = make("clamav")
+    for fallback in (None, PROVIDERS["none"]):
+        made = cover.expand(dataclasses.replace(case, fallback=fallback), "replacement")
+        assert {step.on_fail for step in made.cover} == {"continue"}
+    with_one = cover.expand(dataclasses.replace(case, fallback=PROVIDERS["existing"]), "replacement")
+    assert {step.on_fail for step in with_one.cover} == {"fallback"}
 
 
 def steps(made: Cover) -> dict[str, Step]:
