@@ -124,6 +124,7 @@ def test_a_broken_file_of_extra_vars_is_refused_with_its_line(tmp_path: Path, li
         )
         assert key in line
     assert done.code == 2
+    assert CANARY not in done.out
 
 
 PLANNED = [case for case in BROKEN if case.name in {"nothing_to_plan", "fallback_missing", "unknown_provider"}]
