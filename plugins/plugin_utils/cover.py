@@ -79,6 +79,7 @@ def values(case: Case, role: Role, provider: Provider) -> dict[str, Value]:
     Raises:
         templates.TemplateError: a filled-in setting cannot be filled.
     """
+    defender = case.probe("defender").records
     return filling.values(
         provider,
         case.platform,
@@ -87,6 +88,7 @@ def values(case: Case, role: Role, provider: Provider) -> dict[str, Value]:
         family=case.family,
         manager=case.manager,
         server=case.seen.host.get("product_type", "") in ("server", "domain_controller"),
+        defender_feature=next((r.get("value", "") for r in defender if r.get("property") == "feature"), ""),
     )
 
 
@@ -152,6 +154,7 @@ def _faults(case: Case, provider: Provider, own: ProviderPlatform, filled: Mappi
             yield f"{id}: the file needs a name (evict_{filled['role']}_source: name)"
         if case.family and filled["suffix"] in ("deb", "rpm") and filled["suffix"] != case.family:
             yield f"{id}: {filled['file']} is no file for {case.family}"
+        yield from _taken(case, id, filled)
     for name, setting in provider.settings.items():
         if setting.required and not filled[name]:
             yield f"{id} needs the setting {name}: {setting.description}"
@@ -163,6 +166,16 @@ def _faults(case: Case, provider: Provider, own: ProviderPlatform, filled: Mappi
     for refusal in own.refuse:
         if templates.fits(refusal.when, filled):
             yield f"{id}: {refusal.because}; {refusal.remedy}"
+
+
+def _taken(case: Case, id: str, filled: Mapping[str, Value]) -> Iterator[str]:
+    """Both files lie in one staging folder."""
+    both = (case.policy.replacement_source, case.policy.fallback_source)
+    if None in both or case.replacement is None or case.fallback is None:
+        return
+    same = {filling.file_of(source).casefold() for source in both}
+    if len(same) == 1 and len({source.sha256 for source in both if source}) == 2:
+        yield f"{id}: replacement and fallback are different files of the same name, {filled['file']}; give one a name"
 
 
 def _steps(

@@ -23,6 +23,7 @@ PROPERTIES: t.Final[Mapping[str, tuple[str, ...] | None]] = {
     "family": ("deb", "rpm", ""),
     "manager": (*MANAGERS, ""),
     "server": _SWITCH,
+    "defender_feature": ("installed", "not_installed", ""),
     "role": t.get_args(Role),
     "reboot": ("never", "if_needed", "window"),
     "method": (*t.get_args(Method), ""),
@@ -95,6 +96,7 @@ def values(
     family: str = "",
     manager: str = "",
     server: bool = False,
+    defender_feature: str = "",
 ) -> dict[str, Value]:
     """A value for each of `names`.
 
@@ -104,19 +106,21 @@ def values(
         role: is it the replacement or the fallback?
         family, manager: package family and manager of the host, empty where it has none.
         server: is it a Windows Server?
+        defender_feature: what such a server says of the feature, empty when it does not say.
 
     Raises:
         templates.TemplateError: a filled-in setting cannot be filled.
     """
     own_platform = provider.platforms[platform]
     given, method = source(policy, own_platform, role)
-    file = _file(given)
+    file = file_of(given)
     proxy = urlsplit(policy.proxy) if policy.proxy else None
     found: dict[str, Value] = {
         "platform": platform,
         "family": family,
         "manager": manager,
         "server": _text(server),
+        "defender_feature": defender_feature,
         "role": role,
         "reboot": policy.reboot,
         "method": method,
@@ -167,8 +171,8 @@ def own_names(platform: ProviderPlatform, family: str, manager: str) -> dict[str
     return found
 
 
-def _file(source: Source | None) -> str:
-    """The name of the file on the host."""
+def file_of(source: Source | None) -> str:
+    """The name of the file on the host; empty when none comes."""
     if source is None or source.method not in FETCHED:
         return ""
     path = urlsplit(source.location).path if source.method == "url" else source.location

@@ -60,6 +60,7 @@ def make(
     settings: Mapping[str, t.Any] | None = None,
     server: bool = True,
     secrets: tuple[str, ...] | None = None,
+    feature: str = "installed",
     **changes: t.Any,
 ) -> Case:
     """A case with a provider of the catalog."""
@@ -84,6 +85,8 @@ def make(
     }
     other = PROVIDERS["clamav" if platform == "linux" else "defender_av"]
     probes = {"manager": [{"kind": "manager", "name": manager}]} if platform == "linux" else None
+    if platform == "windows":
+        probes = {"defender": [{"property": "feature", "value": feature}] if feature else []}
     return cases.case(
         platform,
         products=(),
@@ -413,11 +416,44 @@ def test_defender_on_a_client_is_not_touched_before_the_removal() -> None:
 
 @pytest.mark.parametrize(("reboot", "restarts"), [("never", 0), ("if_needed", 1), ("window", 1)])
 def test_defender_on_server_has_its_feature_and_restart_in_stage(reboot: str, restarts: int) -> None:
-    made = whole(make("defender_av", exclusions=EXCLUSIONS, reboot=reboot), "replacement")
+    case = make("defender_av", exclusions=EXCLUSIONS, reboot=reboot, feature="installed")
+    made = whole(case, "replacement")
     assert made.stage[0].kind == "enable_feature"
     found = [step for step in made.stage if step.kind == "reboot"]
     assert [(step.condition.name, step.change) for step in found] == [("reboot_required", "reversible")] * restarts
     assert all(step.kind != "set_registry" for step in (*made.stage, *made.cover)), "passive mode is for MDE only"
+
+
+@pytest.mark.parametrize("id", ["defender_av", "mde_windows"])
+@pytest.mark.parametrize(
+    ("feature", "reboot", "refused"),
+    [("not_installed", "never", True), ("", "never", True), ("not_installed", "window", False)],
+)
+def test_a_feature_that_needs_a_restart_gets_one(id: str, feature: str, reboot: str, refused: bool) -> None:
+    made = cover.expand(make(id, feature=feature, reboot=reboot), "replacement")
+    assert any("evict_reboot forbids" in fault for fault in made.faults) is refused
+    assert not cover.expand(make(id, feature=feature, reboot=reboot, server=False), "replacement").faults
+
+
+def test_a_mirror_of_the_fallback_does_not_replace_that_of_the_replacement() -> None:
+    written = set()
+    for role in ROLES:
+        made = whole(make("clamav", manager="dnf", method="mirror", role=role), role)
+        step = next(s for s in made.stage if s.id.endswith("repository-rpm"))
+        assert text(step).startswith(f"[evict-{role}]\n")
+        written.add(step.args["path"])
+    assert written == {"/etc/yum.repos.d/evict-replacement.repo", "/etc/yum.repos.d/evict-fallback.repo"}
+
+
+def test_two_files_of_one_name_are_a_fault() -> None:
+    case = make("falcon", method="file", suffix="deb", fallback_settings={})
+    one = Source(method="file", location="/srv/a/agent.deb", sha256=HASH)
+    other = Source(method="url", location="https://x.example/Agent.deb", sha256=HASH[::-1])
+    policy = dataclasses.replace(case.policy, replacement_source=one, fallback_source=other)
+    both = dataclasses.replace(case, policy=policy, fallback=PROVIDERS["sentinelone"])
+    assert any("of the same name" in fault for fault in cover.expand(both, "replacement").faults)
+    renamed = dataclasses.replace(policy, fallback_source=dataclasses.replace(other, name="s1.deb"))
+    assert cover.expand(dataclasses.replace(both, policy=renamed), "replacement").faults == ()
 
 
 def test_mde_windows_is_passive_first_and_active_afterwards() -> None:
