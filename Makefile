@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup audit test lint docs lab-up lab-audit lab-down bench-audit dist clean
+.PHONY: help setup audit test lint docs lab-up lab-audit lab-down bench-audit bench-plan dist clean
 
 INVENTORY ?= inventories/local
 BECOME ?=
@@ -50,6 +50,10 @@ lab-down: ## stop the Linux lab and remove what it made
 bench-audit: ## what an audit costs against other ways to ask HOSTS=50 hosts, in the Linux lab (root; ARGS=...)
 	@tools/venv dev
 	@.venv/bin/python -m benchmarks.bench_audit $(HOSTS) $(ARGS)
+
+bench-plan: ## what a dry run costs against an audit of the same HOSTS=200 hosts, in the Linux lab (root; ARGS=...)
+	@tools/venv dev
+	@.venv/bin/python -m benchmarks.bench_plan $(if $(filter file,$(origin HOSTS)),200,$(HOSTS)) $(ARGS)
 
 dist: ## build the wheel, the sdist and the Galaxy tarball into dist/
 	@tools/venv dev

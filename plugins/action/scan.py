@@ -67,9 +67,9 @@ class ActionModule(ActionBase):
                 extra=given,
                 providers=knowledge.providers() if wanted else None,
                 where=extra.Places(task_vars, given),
+                platform="windows" if self._on_windows() else "linux",
+                plan=wanted,
             )
-            if wanted:
-                policy.for_plan(settings)
             catalog = knowledge.catalog()
             folder = RunFolder.resolve(settings, task_vars).create(verb=Verb.PLAN if wanted else Verb.AUDIT)
             desk = Desk.open(self, settings, folder, task_vars) if wanted else None
@@ -143,10 +143,13 @@ class ActionModule(ActionBase):
         except (KeyError, AnsibleError):
             return None  # what cannot be resolved is nothing that could have been sent
 
+    def _on_windows(self) -> bool:
+        return bool(getattr(self._connection._shell, "_IS_WINDOWS", False))
+
     def _observe(
         self, settings: Policy, desk: Desk | None, task_vars: dict[str, t.Any]
     ) -> tuple[Observation | None, Trouble | None, str]:
-        if getattr(self._connection._shell, "_IS_WINDOWS", False):
+        if self._on_windows():
             return self._observe_windows(settings, desk, task_vars)
         script = knowledge.OBSERVE_LINUX if desk is None else knowledge.OBSERVE_LINUX_PLAN
         seen, problem, way = self._observe_posix(settings, script, task_vars, desk)

@@ -28,7 +28,8 @@ inventory, and an exit code computed from the rows.
                 only the hosts that are blocked, unreachable, unknown or not_attempted in that run (a folder), also one
                 that was killed, those whose plan has expired and those that are new; rows and plans of all others are
                 taken over from it. Give the same settings as in that run: what is taken over was made with those
-  all else      goes to ansible-playbook unchanged: -i INVENTORY, --limit, --become, -K, -e, --forks, --diff, -v ...
+  --diff        show each phase of the plans while the run goes on, and what is predicted for each step
+  all else      goes to ansible-playbook unchanged: -i INVENTORY, --limit, --become, -K, -e, --forks, -v ...
 
 The settings are evict_* variables (docs/variables.md): evict_replacement, evict_fallback, evict_exclusions ...
 
@@ -88,6 +89,7 @@ COMMAND: t.Final = play.Command(
     help=HELP,
     meaning=MEANING,
     skip_tags="remediate_gate,remediate_perform",
+    shown_by_diff=("remediate_perform",),
     check=target,
 )
 

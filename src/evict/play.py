@@ -39,6 +39,7 @@ class Command:
         meaning: of its exit codes, for the last line.
         skip_tags: of tasks for runs without this command. The gate is among them: here the rows decide, and Ansible is
             spared a process for each host.
+        shown_by_diff: those of them that `--diff` is for, and that run when it is asked for.
         check: refuses arguments (UsageError) before Ansible starts.
     """
 
@@ -47,6 +48,7 @@ class Command:
     help: str
     meaning: Mapping[Exit, str]
     skip_tags: str
+    shown_by_diff: tuple[str, ...] = ()
     check: Callable[[Sequence[str]], None] = _anything
 
 
@@ -91,7 +93,9 @@ def _nothing(command: Command, again: retry.Retry) -> int:
 def _run(
     command: Command, rest: Sequence[str], extra: Mapping[str, t.Any], env: Mapping[str, str] | None = None
 ) -> int:
-    words = ["--check", "--skip-tags", command.skip_tags, *rest]
+    shown = command.shown_by_diff if {"-D", "--diff"} & set(rest) else ()
+    skipped = ",".join(tag for tag in command.skip_tags.split(",") if tag not in shown)
+    words = ["--check", "--skip-tags", skipped, *rest]
     name = command.playbook
     outcome = playbook.run(name, words, extra) if env is None else playbook.run(name, words, extra, env)
     if _NO_RUN & set(rest):
