@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import typing as t
@@ -131,14 +130,14 @@ def _extended(name: str, data: Data, known: Mapping[str, Data]) -> tuple[dict[st
     """The provider with what it takes from the one it extends; None where that one cannot be used."""
     base_id = data.get("extends")
     if base_id is None:
-        return copy.deepcopy(dict(data)), []
+        return dict(data), []
     if base_id not in known:
         remedy = f"use one of: {', '.join(sorted(known.keys() - {data['id']}))}"
         return None, [Mistake(name, "extends", f"{base_id!r} is no provider that can be used", remedy)]
     base = known[base_id]
     if "extends" in base:
         return None, [Mistake(name, "extends", f"{base_id!r} extends another one", "extend that one itself")]
-    whole = copy.deepcopy(dict(data))
+    whole = {**data, "platforms": dict(data["platforms"])}  # what is read is shared and never changed in place
     whole["sources"] = {**base["sources"], **data["sources"]}
     known_settings = base.get("settings", {})
     offers = data.get("offers", ())
@@ -170,7 +169,7 @@ def _extended(name: str, data: Data, known: Mapping[str, Data]) -> tuple[dict[st
 
 
 def _platform_on(name: str, platform: str, base: Data, own: Data, mistakes: list[Mistake]) -> dict[str, t.Any]:
-    made = copy.deepcopy(dict(base))
+    made = dict(base)
     drop = own.get("drop", ())
     for key, value in own.items():
         if key in ("stage", "cover", "drop", "health"):
