@@ -115,6 +115,12 @@ def detection(provider: Provider, filled: Mapping[str, Value]) -> tuple[Detectio
     return provider.detection, provider.detection_reason
 
 
+def step_id(role: Role, provider: Provider, part: str, template: StepTemplate) -> str:
+    """The id of a template's step, without the number that a list adds to it."""
+    prefix = "stage" if part == "stage" else "cover" if role == "replacement" else "fallback"
+    return f"{prefix}.{provider.id}.{template.id}"
+
+
 def _expand(case: Case, role: Role, provider: Provider, own: ProviderPlatform) -> Cover:
     filled = values(case, role, provider)
     faults = list(_faults(case, provider, own, filled))
@@ -182,8 +188,7 @@ def _steps(
     case: Case, role: Role, provider: Provider, part: str, template: StepTemplate, filled: Mapping[str, Value]
 ) -> Iterator[Step]:
     """A template as steps: one, or one for each item of its list."""
-    prefix = "stage" if part == "stage" else "cover" if role == "replacement" else "fallback"
-    id = f"{prefix}.{provider.id}.{template.id}"
+    id = step_id(role, provider, part, template)
     if not template.each:
         yield _step(case, role, provider, part, template, filled, id)
         return

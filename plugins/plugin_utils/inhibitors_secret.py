@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inhibitors of secrets: a product that is locked, and secrets that are missing, fail, or have no known form."""
+"""Inhibitors of secrets: a locked product, and secrets that are missing, fail, have no known form, or would be seen."""
 
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from . import secret_names
+from . import cover, secret_names, templates
 from .assess import Product
 from .case import Case
 from .catalog import Entry, Secret
-from .inhibitors_base import BOTH, WINDOWS, Inhibitor, Met, Told, doubt, named, removed, told, topic_probes
+from .inhibitors_base import BOTH, WINDOWS, Inhibitor, Met, Told, chosen, doubt, named, removed, told, topic_probes
+from .provider import StepTemplate, Value
 from .signals import Signal
 from .signals_windows import RegistrySignal
+from .steps import SEEN
 
 Lock = t.Literal["set", "off", "unknown"]
 
@@ -67,7 +69,7 @@ def _needed(case: Case) -> Iterator[Met]:
         if names and _state(case, product) == "set":
             yield Met(
                 f"a password protects {product.entry.id}; not given: {named(names)}",
-                f"name where it is: evict_secrets: {{{product.entry.id}: {{{names[0]}: ...}}}} (docs/variables.md), or "
+                f"name where it is: evict_secrets: {{{product.entry.id}: {{{names[0]}: ...}}}} (docs/secrets.md), or "
                 "switch the protection off by policy",
             )
 
@@ -125,8 +127,50 @@ def _provider(case: Case) -> Iterator[Met]:
         if need.required == "yes" and need.name not in case.policy.secrets.get(need.owner, {}):
             yield Met(
                 f"{need.owner} needs {need.name} ({need.used_for}), and it is not given",
-                f"name where it is: evict_secrets: {{{need.owner}: {{{need.name}: ...}}}} (docs/variables.md)",
+                f"name where it is: evict_secrets: {{{need.owner}: {{{need.name}: ...}}}} (docs/secrets.md)",
             )
+
+
+def _seen(case: Case) -> Iterator[Met]:
+    """Steps that put a secret on a command line. Read from the templates, so that it is told together with all else
+    that is wrong with the provider."""
+    for role, provider in chosen(case):
+        own = provider.platforms.get(case.platform)
+        if own is None:
+            continue
+        try:
+            filled = cover.values(case, role, provider)
+        except templates.TemplateError:  # an inhibitor of its own (replacement_unfit)
+            continue
+        for part, steps in (("stage", own.stage), ("cover", own.cover)):
+            for template in steps:
+                names = _on_command_line(template, filled) if templates.fits(template.when, filled) else set()
+                if names:
+                    step = cover.step_id(role, provider, part, template)
+                    yield Met(
+                        f"the step {step} hands {named(f'{provider.id}.{name}' for name in names)} to "
+                        f"{_runs(template, filled)} as an argument, which other accounts of the host can read for "
+                        "that moment",
+                        f"waive this where {step} can be done in no other way and nobody else is logged on; or choose "
+                        "another provider, or a package that was prepared with what the secret says",
+                    )
+
+
+def _on_command_line(template: StepTemplate, filled: Mapping[str, Value]) -> set[str]:
+    """The provider's secrets that the step would put on a command line."""
+    places = set(SEEN)
+    for name in SEEN:
+        value = template.args.get(name, ())
+        for text in templates.items((value,) if isinstance(value, str) else value, {**filled, "item": "item"}):
+            places.update(templates.MARK.findall(text))
+    return {secret for place, secret in template.secrets.items() if place in places}
+
+
+def _runs(template: StepTemplate, filled: Mapping[str, Value]) -> str:
+    """What the step runs, in a word."""
+    program = str(template.args.get("program", template.args.get("name", "")))
+    made = templates.text(program, {**filled, "item": "item"}) or "a program"
+    return made.replace("\\", "/").rpartition("/")[2]
 
 
 INHIBITORS: t.Final = (
@@ -198,5 +242,23 @@ INHIBITORS: t.Final = (
         waivable=False,
         why="it would be installed and protect nothing",
         check=_provider,
+    ),
+    Inhibitor(
+        id="secret_in_arguments",
+        title="A secret would stand in the list of processes for a moment",
+        platforms=BOTH,
+        when="covers",
+        looks_at=(
+            "steps of the replacement and the fallback: arguments of a program or an installer that hold a secret, "
+            "as the provider writes them. What travels in memory or in a private file does not count, such as the "
+            "properties of an MSI"
+        ),
+        remedy=(
+            "waive it where the vendor's tool takes the secret in no other way, or choose another provider, or a "
+            "package that was prepared with what the secret says"
+        ),
+        waivable=True,
+        why="some vendors' tools take a token or a customer id only so; the owner may accept what they force",
+        check=_seen,
     ),
 )

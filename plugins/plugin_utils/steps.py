@@ -5,7 +5,9 @@ A plan holds nothing else, a provider is written in nothing else, and a job is c
 not in this table cannot reach a host.
 
 An argument never holds a secret. Where a program takes one in no other way than as an argument, the argument holds
-`@name@`, `secrets` of the step says which secret `name` is, and the hand puts it there.
+`@name@`, `secrets` of the step says which secret `name` is, and the hand puts it there. Other accounts of the host can
+then read it in the list of processes, so such a step needs a waiver (SEEN). All other secrets travel in memory or in a
+private file; the properties of an MSI that are secret go through the API of Windows Installer, never to msiexec.
 """
 
 from __future__ import annotations
@@ -169,7 +171,8 @@ KINDS: t.Final[Mapping[str, Kind]] = {
         typical=60,
     ),
     "msi_uninstall": Kind(
-        "uninstall one MSI product by the code of its own uninstall key, without a restart",
+        "uninstall one MSI product by the code of its own uninstall key, without a restart; properties, such as "
+        "a password, reach Windows Installer in memory, not as arguments",
         _WINDOWS,
         ("code",),
         ("properties",),
@@ -191,7 +194,12 @@ KINDS: t.Final[Mapping[str, Kind]] = {
         "install a feature of the server", _WINDOWS, ("feature",), ("source",), timeout=3600, typical=120, undo=""
     ),
     "install_msi": Kind(
-        "install a staged MSI without a restart", _WINDOWS, ("name",), ("properties",), timeout=3600, typical=120
+        "install a staged MSI without a restart; properties reach Windows Installer in memory, not as arguments",
+        _WINDOWS,
+        ("name",),
+        ("properties",),
+        timeout=3600,
+        typical=120,
     ),
     "install_exe": Kind(
         "run a staged installer", _WINDOWS, ("name", "arguments"), ("accepts",), timeout=3600, typical=180
@@ -255,6 +263,10 @@ KINDS: t.Final[Mapping[str, Kind]] = {
         change="irreversible",
     ),
 }
+
+# Arguments of a step that stand on the command line of a program, where every account of the host can read them while
+# it runs. `properties` do not: see install_msi and msi_uninstall.
+SEEN: t.Final = ("arguments",)
 
 # What a hand can ask before a step. `of` names what the condition is about; it must be empty where the table says so.
 CONDITIONS: t.Final[Mapping[str, tuple[bool, str]]] = {

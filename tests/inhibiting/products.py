@@ -3,12 +3,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import Probe
 from tests import cases
-from tests.inhibiting.shared import BITLOCKER, NEEDY, Row, agent, contact, linux, lock, probes, win
+from tests.inhibiting.shared import (
+    ARGUES,
+    BITLOCKER,
+    FILE,
+    NEEDY,
+    NONE,
+    Row,
+    agent,
+    contact,
+    installs,
+    linux,
+    lock,
+    probes,
+    win,
+)
 
 ENCRYPTS = {"name": "Klfle.KES-21-9", "altitude": "148800", "state": "loaded"}
 CONSUMER = r"AVP21.3\Settings\PasswordProtectionSettings"
+EXE, MSI = (dataclasses.replace(FILE, name=name, signer="Sentinel Labs") for name in ("s.exe", "s.msi"))
 
 
 def peer(exe: str) -> dict[str, str]:
@@ -257,6 +274,38 @@ ROWS: list[Row] = [
         linux(replacement=NEEDY, policy={"secrets": {}}),
         "shield needs TOKEN (enrolment)",
         linux(replacement=NEEDY, policy={"secrets": {"shield": {"TOKEN": cases.secret()}}}),
+    ),
+    # --- secrets on a command line
+    (
+        "secret_in_arguments",
+        linux(replacement=ARGUES),
+        "the step cover.shield.x hands shield.TOKEN to shieldctl as an argument",
+        linux(replacement=NEEDY),
+    ),
+    (
+        "secret_in_arguments",
+        linux(fallback=dataclasses.replace(ARGUES, id="lantern")),
+        "the step fallback.lantern.x hands lantern.TOKEN",
+        linux(fallback=dataclasses.replace(ARGUES, id="lantern"), replacement=NONE),
+    ),
+    (
+        "secret_in_arguments",
+        win(replacement=installs("install_exe", arguments=("/quiet", "CID=@TOKEN@"))),
+        "hands shield.TOKEN to shield.bin as an argument",
+        # A secret that no argument asks for; one that is a property of an MSI: it travels in memory.
+        win(replacement=installs("install_exe", arguments=("/quiet", "CID=none"))),
+    ),
+    (
+        "secret_in_arguments",
+        linux(replacement=cases.real("falcon"), policy={"replacement_source": FILE, "secrets": {}}),
+        "the step cover.falcon.register hands falcon.TOKEN to falconctl",
+        win(replacement=installs("install_msi")),
+    ),
+    (
+        "secret_in_arguments",
+        win(replacement=cases.real("sentinelone"), policy={"replacement_source": EXE}),
+        "hands sentinelone.TOKEN to s.exe",
+        win(replacement=cases.real("sentinelone"), policy={"replacement_source": MSI}),
     ),
     # --- one of several
     (

@@ -7,7 +7,12 @@ import datetime
 import typing as t
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Window
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import ProviderSecret, Source, StepTemplate
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import (
+    Provider,
+    ProviderSecret,
+    Source,
+    StepTemplate,
+)
 from tests.cases import NOW, provider
 
 Args = dict[str, t.Any]
@@ -43,6 +48,12 @@ def defender(**properties: str) -> Args:
     return win(replacement=own, probes={"defender": told})
 
 
+def installs(kind: str, **args: t.Any) -> Provider:
+    """A replacement for Windows whose installer takes a secret."""
+    step = template(kind, {"name": "shield.bin", **args}, {"TOKEN": "TOKEN"})
+    return provider(secrets=(TOKEN,), cover=(step,))
+
+
 def lock(value: str, key: str = r"protected\KES\Settings\PasswordProtectionSettings") -> dict[str, t.Any]:
     return {
         "registry.machine": [
@@ -68,6 +79,12 @@ FILE = Source(method="file", location="/srv/shield.deb", sha256=HASH, name="shie
 URL = Source(method="url", location="https://get.shield.example/shield.deb", sha256=HASH, name="shield.deb")
 TOKEN = ProviderSecret(name="TOKEN", used_for="enrolment")
 NEEDY = provider(secrets=(TOKEN,), cover=(template("start_unit", {"unit": "shield.service"}, {"unit": "TOKEN"}),))
+ARGUES = provider(
+    secrets=(TOKEN,),
+    cover=(
+        template("run", {"program": "/opt/shield/shieldctl", "arguments": ("join", "--token=@KEY@")}, {"KEY": "TOKEN"}),
+    ),
+)
 NONE = provider("none", kind="none", counts_as_protection=False, methods=(), packages={}, marks={}, endpoints=())
 EXISTING = provider("existing", kind="existing", methods=(), packages={}, marks={}, endpoints=())
 WATCHER = {"kind": "fanotify", "pid": "9", "exe": "/opt/other/guardd", "comm": "guardd", "mode": "permission"}
