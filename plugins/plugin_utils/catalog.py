@@ -129,13 +129,20 @@ class Residue:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NeverTouch:
-    """What no step may touch, and why: a path, a registry key below HKLM, a name (driver, unit ...), or an MSI code."""
+    """What no step may touch, and why: a path, a registry key below HKLM, a name (driver, unit ...), or an MSI code.
+
+    Attributes:
+        store: the path is where quarantined objects lie; a plan asks whether there are any.
+        besides: names of files in a store that are no such objects (`*` for any text).
+    """
 
     kind: NeverKind
     target: str
     why: str
     confidence: Confidence
     sources: tuple[str, ...]
+    store: bool = False
+    besides: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -352,6 +359,8 @@ def _entry(data: Mapping[str, t.Any]) -> Entry:
                 why=item["why"],
                 confidence=Confidence(item["confidence"]),
                 sources=tuple(item["source"]),
+                store="store" in item,
+                besides=tuple(item.get("store", {}).get("besides", ())),
             )
             for item in data.get("never_touch", ())
         ),

@@ -22,7 +22,6 @@ KEYS: t.Final[dict[str, tuple[str, ...]]] = {
 _BRINGS_NOTHING: t.Final = ("existing", "none")
 _SHARE: t.Final = re.compile(r"[\\/]{2}([^\\/]+)[\\/]")
 # The catalog has no key for it; `why` says what a place that is never touched holds.
-_STORE: t.Final = re.compile(r"quarantine|backup of ", re.IGNORECASE)
 _VAULT: t.Final = re.compile(r"vault", re.IGNORECASE)
 _FAMILIES: t.Final = {"apt": "deb", "dnf": "rpm", "yum": "rpm", "zypper": "rpm"}
 
@@ -63,7 +62,7 @@ def ask(
         "proxy": {proxy} if proxy and endpoints else set(),
         "packages": {p for role, provider in brought for p in _packages(policy, provider, platform, role)},
         "ports": {str(port)} if port else set(),
-        "stores": set(_never_touched(catalog, platform, _STORE)),
+        "stores": set(_stores(catalog, platform)),
         "vaults": set(_never_touched(catalog, platform, _VAULT)),
         "trees": set(_trees(catalog, platform)),
     }
@@ -102,6 +101,13 @@ def _packages(policy: Policy, provider: Provider, platform: str, role: filling.R
                 yield f"{manager}:{name}"
         except templates.TemplateError:
             continue  # as above
+
+
+def _stores(catalog: Catalog, platform: str) -> Iterator[str]:
+    """Where quarantined objects lie, of products that can be removed: `path!name...`, without files of the names."""
+    for entry in catalog.for_platform(platform):
+        if not entry.generic and not entry.report_only:
+            yield from ("!".join((item.target, *item.besides)) for item in entry.never_touch if item.store)
 
 
 def _never_touched(catalog: Catalog, platform: str, why: re.Pattern[str]) -> Iterator[str]:

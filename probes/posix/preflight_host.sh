@@ -62,6 +62,7 @@ switch() { # KIND VALUE NUMBER STATE...
 probe_quarantine() {
   limit=$brief missing=
   for place in $EVICT_PREFLIGHT_STORES; do
+    names=${place#"${place%%!*}"} place=${place%%!*} # !NAME behind a store: files in it that hold nothing of a quarantine
     set +f
     case $place in *\**) set -- $place ;; *) set -- "$place" ;; esac
     set -f
@@ -72,7 +73,7 @@ probe_quarantine() {
         unknown "$path: Permission denied"
       else
         needs find head wc || return 0
-        files=$(find "$path" -type f -print 2>/dev/null | head -n 10000 | wc -l) || files=
+        files=$(objects "$path" "$names" | head -n 10000 | wc -l) || files=
         files=${files##*[ "$tab"]}
         case $files in
           '' | *[!0-9]*) unknown "$path: find did not answer in $limit s" ;;
@@ -84,6 +85,15 @@ probe_quarantine() {
   done
   lost $missing
   [ -z "$why" ] || unknown "$why"
+}
+
+objects() { # PATH !NAME...: the files below it of other names
+  path=$1 names=$2
+  set -- "$path" -type f
+  IFS=!
+  for name in $names; do [ -z "$name" ] || set -- "$@" ! -name "$name"; done
+  IFS=$nl
+  find "$@" -print 2>/dev/null
 }
 
 probe_obstacles() {
