@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=sh
 # The frame of the preflight probes: an alarm of their own, and what several of them ask. A part of a script, see frame.sh.
-# shellcheck disable=SC2034,SC2086,SC2154,SC3013  # parts share variables; -ef is in POSIX since 2024, in dash, busybox, ksh long before
+# shellcheck disable=SC2034,SC2046,SC2086,SC2154,SC3013  # parts share variables; -ef is in POSIX since 2024, in dash, busybox, ksh long before
 
 brief=3 # seconds each of them has
 
@@ -22,11 +22,14 @@ alarm() {
 }
 
 finish() { # PID...: the programs that these wait for, a second later themselves
-  tree=$(offspring "$@")
-  [ -z "$tree" ] || kill -9 $tree
+  end $(offspring "$@")
   sleep 1 >/dev/null
-  tree=$(offspring "$@")
-  kill -9 "$@" $tree
+  end "$@" $(offspring "$@")
+}
+
+end() { # PID...: all are stopped first, so that none can take the end of another one for an answer
+  [ $# -gt 0 ] && kill -STOP "$@"
+  kill -9 "$@"
 }
 
 soon() { # PID... of all probes
@@ -38,12 +41,23 @@ soon() { # PID... of all probes
     shift
   done
   [ -n "$pids" ] || return 0
+  over=
   trap 'kill $!; exit' TERM
   sleep $brief >/dev/null &
   wait $! || return 0
-  trap - TERM
-  finish $pids
-  sleep 1 >/dev/null # for the kernel to end them, and for their parent to see it
+  # The first that is ended may be the last that was waited for; then this is told to end as well, and must end the others before.
+  trap 'over=yes' TERM
+  end $(offspring $pids)
+  [ -z "$over" ] || return 0
+  trap 'kill $!; exit' TERM
+  sleep 1 >/dev/null &
+  wait $!
+  trap 'over=yes' TERM
+  end $pids $(offspring $pids)
+  [ -z "$over" ] || return 0
+  trap 'kill $!; exit' TERM
+  sleep 1 >/dev/null & # for the kernel to end them, and for their parent to see it
+  wait $!
   hex "did not answer in $brief s"
   set -- $pids
   for name in $names; do
@@ -119,7 +133,7 @@ probe_space() {
     mount_of "${real:-$path}"
     case $seen in *"$nl$mount$nl"*) continue ;; esac
     seen=$seen$mount$nl
-    ask df -Pk "$path" || continue
+    ask df -Pk "$path" || case $reason in *'did not answer'*) return 0 ;; *) continue ;; esac
     for row in $rows; do :; done # the last line
     text=${row%% /*} # without the place it is mounted on
     trim "${text% *}"
@@ -154,13 +168,15 @@ probe_resources() {
     case $row in *-*) cpus=$((cpus + ${row#*-} - ${row%-*} + 1)) ;; *) cpus=$((cpus + 1)) ;; esac
   done
   IFS=$nl
+  [ "$cpus" != 0 ] || cpus=$(grep -c '^processor' /proc/cpuinfo) || cpus=0
   [ -n "$total" ] && [ "$cpus" != 0 ] || unknown 'neither /proc nor /sys tells memory and processors'
   [ -z "$total" ] || record cpus "$cpus" memory_mib "$total" available_mib "$free"
 }
 
 probe_tools() {
   for name in perl systemctl systemd-run setsid timeout curl wget gpg rpm dpkg; do
-    path=$(command -v "$name") && record name "$name" path "$path"
+    path=$(command -v "$name") || continue # its code would be taken for the probe's
+    record name "$name" path "$path"
   done
 }
 

@@ -106,6 +106,7 @@ heard() { # from name, code, said, say -> state, text
   text=
   case $code:$said in
     0:*) state=open ;;
+    137:* | 265:*) state=timeout text="no answer in $limit s" ;;
     *'ame or service not known'* | *'name resolution'* | *'not resolve'* | *'nable to resolve'* | *'bad address'* | *'No address associated'* | *'nodename nor'* | *'forward host lookup failed'* | *'Host not found'*)
       state=unresolved text='the name cannot be resolved'
       ;;

@@ -31,7 +31,7 @@ probe_manager() {
 
 busy() { record kind busy what "$1" pid "$2" program "$3"; }
 
-rpm_place() { # -> place: the folder with rpm's database
+rpm_place() { # -> place, file: rpm's database and its folder
   for place in /usr/lib/sysimage/rpm /var/lib/rpm ''; do
     for file in rpmdb.sqlite Packages.db Packages; do [ ! -s "$place/$file" ] || return 0; done
   done
@@ -61,8 +61,8 @@ rpm_state() {
   [ ! -e "$1" ] || record kind broken package '' status 'yum was interrupted: /var/lib/yum/transaction-all is there'
   if ! has rpm; then
     record kind broken package '' status "rpm is missing, but there is a database in $place"
-  elif [ ! -r "$file" ]; then
-    unknown "$file: Permission denied"
+  elif [ ! -r "$place/$file" ]; then
+    unknown "$place/$file: Permission denied"
   else # one package is enough to see that the database can be read
     rows=$(rpm --dbpath "$place" -q --qf '=%{NAME}' rpm 2>&1)
     case $?:$rows in
@@ -189,7 +189,7 @@ apt_offers() {
     installed='' candidate='' seen=
     for row in $rows; do
       case $row in
-        [EW]:*) unknown "apt-cache: $(printf %.300s "$row")" ;;
+        E:* | W:*/sources.list* | W:*/lists/*) unknown "apt-cache: $(printf %.300s "$row")" ;;
         "$name:") seen=yes ;;
         [!\ ]*) seen= ;;
         '  Installed: '*) [ -z "$seen" ] || installed=${row#*: } ;;
