@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import typing as t
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
@@ -40,5 +41,5 @@ def look(
     **values: str | list[str],
 ) -> dict[str, Answer]:
     """In a root that `prepare` has made what the test needs, see staged.look."""
-    given = {f"preflight_{k}": v for k, v in values.items()}
+    given: dict[str, t.Any] = {f"preflight_{k}": v for k, v in values.items()}
     return staged.look(folder, prepare, shell=shell, user=user, text=knowledge.OBSERVE_PLAN_SH, **given)

@@ -130,7 +130,8 @@ def test_rpm_database(tmp_path: Path, says: str, broken: list[str]) -> None:
 
 
 LISTS = """c=/var/cache/dnf; mkdir -p $c/base-0123456789abcdef/repodata $c/off-0123456789abcdef/repodata
-mkdir -p /etc/yum.repos.d; rm -f /etc/yum.repos.d/*; printf '[base]\\nname=x\\nenabled=1\\n[off]\\nenabled=0\\n' >/etc/yum.repos.d/a.repo
+mkdir -p /etc/yum.repos.d; rm -f /etc/yum.repos.d/*
+printf '[base]\\nname=x\\nenabled=1\\n[off]\\nenabled=0\\n' >/etc/yum.repos.d/a.repo
 one() { printf '<package><name>%s</name>\\n<arch>noarch</arch>\\n<version epoch="0" ver="%s" rel="1.el9"/>\\n' "$@"; }
 { one clamav 1.9.1 clamav 1.10.0 clamav-x 9; } | gzip >/var/cache/dnf/base-0123456789abcdef/repodata/a-primary.xml.gz
 one clamd 2 | gzip >/var/cache/dnf/off-0123456789abcdef/repodata/a-primary.xml.gz
