@@ -4,9 +4,10 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup audit test lint docs lab-up lab-audit lab-down bench-audit bench-plan dist clean
+.PHONY: help setup audit plan test lint docs lab-up lab-audit lab-down bench-audit bench-plan dist clean
 
 INVENTORY ?= inventories/local
+POLICY ?= docs/examples/policy.yml
 BECOME ?=
 LAB ?=
 ARGS ?=
@@ -19,7 +20,10 @@ setup: ## make .venv with all an audit needs (PYTHON=/path/to/python3 to choose 
 	@tools/venv runtime
 
 audit: setup ## audit this machine (BECOME=1 as root, INVENTORY=path for others, ARGS=... for ansible-playbook)
-	@tools/audit $(if $(filter-out 0,$(BECOME)),--become) -- -i $(INVENTORY) $(ARGS)
+	@tools/evict audit $(if $(filter-out 0,$(BECOME)),--become) -- -i $(INVENTORY) $(ARGS)
+
+plan: setup ## what would be done to this machine, without doing it (POLICY=path, else as make audit)
+	@tools/evict plan $(if $(filter-out 0,$(BECOME)),--become) -- -i $(INVENTORY) -e evict_hosts=all -e @$(POLICY) $(ARGS)
 
 test: ## run the tests that alter nothing (LAB=1 adds the labs, as root; ARGS=... for pytest)
 	@tools/venv dev
@@ -42,7 +46,7 @@ lab-up: ## start the Linux lab: real Debian and rpm hosts on this machine (root)
 	@tests/lab/linux/demo up
 
 lab-audit: setup ## audit the Linux lab
-	@inventory=$$(tests/lab/linux/demo inventory) && tools/audit -- -i "$$inventory" $(ARGS)
+	@inventory=$$(tests/lab/linux/demo inventory) && tools/evict audit -- -i "$$inventory" $(ARGS)
 
 lab-down: ## stop the Linux lab and remove what it made
 	@tests/lab/linux/demo down

@@ -73,3 +73,23 @@ def test_names_that_ansible_test_refuses_in_plugins() -> None:
             elif isinstance(node, ast.Assert):
                 found.append(f"{path.relative_to(tree.ROOT)}:{node.lineno}: assert")
     assert found == []
+
+
+def links(page: Path) -> set[Path]:
+    """The files that a page links to."""
+    found = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    return {(page.parent / target).resolve() for target in found if "://" not in target}
+
+
+def test_every_page_of_the_documentation_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    new = {tree.ROOT / "README.md"}
+    while new:
+        reached |= new
+        new = {to for page in new for to in links(page) if to.suffix == ".md" and to.is_file()} - reached
+    pages = {path for path in regular_files() if path.suffix == ".md" and path.is_relative_to(tree.ROOT / "docs")}
+    assert len(pages) > 20
+    template = tree.ROOT / "docs" / "decisions" / "template.md"  # to be copied, named by the page beside it
+    assert sorted(str(path.relative_to(tree.ROOT)) for path in pages - reached) == [
+        str(template.relative_to(tree.ROOT))
+    ]
