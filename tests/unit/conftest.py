@@ -14,7 +14,6 @@ import pytest
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, run
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog
 
-
 # How long an example takes depends on what else the machine does; costs are measured in benchmarks/.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
