@@ -44,7 +44,8 @@ echo 7 >/sys/digsig/elf_mode; echo SELINUX=enforcing >/etc/selinux/config; : >/e
 
 
 def test_quarantine(target_shell: Shell, tmp_path: Path) -> None:
-    made = "mkdir -p '/var/q 1/a' /var/q2/b /var/full; : >'/var/q 1/a/x'; : >'/var/q 1/y'; : >'/var/q 1/e.db'; : >/var/full/z"
+    made = "mkdir -p '/var/q 1/a' /var/q2/b /var/full; : >'/var/q 1/a/x'; : >'/var/q 1/y'; : >/var/full/z\n"
+    made += ": >'/var/q 1/e.db'"
     seen = look(tmp_path, made, shell=target_shell, stores=["/var/q 1!*.db", "/var/q2", "/var/none", "/var/fu*"])[
         "quarantine"
     ]
