@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import fnmatch
 import typing as t
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .assess import Product
 from .case import Case
-from .catalog import NeverTouch, Residue
+from .catalog import Entry, NeverTouch, Residue
 from .findings import Finding, Weight
 from .paths import parts, reaches
 from .plan import Manual, Step, Value
@@ -29,6 +29,26 @@ _KIND: t.Final = {
     "chain": "purge_chain",
 }
 
+# What goes with its package or unit and needs no word of its own.
+_WITH_PACKAGE: t.Final = ("package", "unit", "process", "init_script")
+_ENTRY: t.Final = (
+    "nothing of the product works, so that Windows Installer is not asked to uninstall it",
+    "look for files and services of it; where there are none, delete the entry from the registry",
+)
+_CERTIFICATE: t.Final = (
+    "no step takes a certificate out of a store",
+    "once the product is gone, take it out of the store (certlm.msc; update-ca-certificates or update-ca-trust)",
+)
+# Signal -> why what it shows stays, and what to do: of products that are to go it goes along, of others it stays.
+_STAYS: t.Final[Mapping[str, tuple[str, str]]] = {
+    "uninstall": _ENTRY,
+    "product_code": _ENTRY,
+    "service": (
+        "no step deletes a service: a driver or filter may belong to it",
+        "where its program is gone and no driver or filter of the product is left, delete it (sc.exe delete NAME)",
+    ),
+}
+
 
 def steps(case: Case) -> tuple[Step, ...]:
     """The phase `finish`: package entries that only hold settings, then safe residue; nothing when it is not wanted."""
@@ -36,8 +56,12 @@ def steps(case: Case) -> tuple[Step, ...]:
         return ()
     found: dict[str, Step] = {}
     for product in _gone(case):
-        for step in (*_settings(product, case), *_safe(product, case)):
+        for step in (*_settings(product, case), *_safe(product.entry, case)):
             found.setdefault(step.id, step)
+    # What all products share goes with the last of them, whether or not it was seen today.
+    for entry in case.catalog.for_platform(case.platform) if found else ():
+        if entry.generic:
+            found |= {step.id: step for step in _safe(entry, case) if step.id not in found}
     # Deepest first: what lies inside a path goes before the path.
     ordered = sorted(found.values(), key=lambda s: (_RANK[s.kind], -len(parts(s.target, "windows")), s.id))
     units = sorted({unit for product in _gone(case) for unit in _units(product)})
@@ -75,6 +99,8 @@ def manual(case: Case) -> tuple[Manual, ...]:
             residue = _residue_of(product.entry.residue, finding)
             if residue is not None and residue.purge and case.policy.purge and _may(residue, case):
                 continue
+            if residue is None and _goes_along(product, finding, case):
+                continue
             if (item := _stays(product, finding, residue, case)) is not None:
                 found.setdefault(item.what, item)
     for product in case.assessment.products:
@@ -88,10 +114,15 @@ def manual(case: Case) -> tuple[Manual, ...]:
 
 def _stays(product: Product, finding: Finding, residue: Residue | None, case: Case) -> Manual | None:
     """A remain that is left for a person; None for what goes with its package."""
-    if finding.signal.kind in ("package", "uninstall", "product_code", "unit", "service", "process", "init_script"):
+    kind = finding.signal.kind
+    if kind in _WITH_PACKAGE or (kind in _STAYS and product.works):
         return None
+    if kind in _STAYS:
+        return Manual(f"{product.entry.id}: {finding.text}", *_STAYS[kind])
     if product.works and not finding.dangerous and residue is None:
         return None  # part of the product: the removal takes it along, and the scan afterwards says whether it did
+    if finding.dangerous and kind in ("certificate", "trust_anchor"):
+        return Manual(finding.text, *_CERTIFICATE)
     if finding.dangerous:
         return Manual(
             finding.text,
@@ -110,9 +141,17 @@ def _stays(product: Product, finding: Finding, residue: Residue | None, case: Ca
     return Manual(f"{product.entry.id}: {finding.text}", why, remedy)
 
 
+def _goes_along(product: Product, finding: Finding, case: Case) -> bool:
+    """Does what was found lie below a path that a step removes?"""
+    record = finding.record
+    path = record.get("path", "") if finding.signal.kind != "tree" else f"{record.get('path')}/{record.get('child')}"
+    removed = [r.target for r in product.entry.residue if r.kind == "path" and r.purge and _may(r, case)]
+    return bool(path) and case.policy.purge and any(reaches(t, path, case.platform) for t in removed)
+
+
 def _gone(case: Case) -> Sequence[Product]:
     """Products that are gone when this phase begins: removed by steps, or only leftovers before."""
-    return [p for p in case.assessment.products if not p.entry.report_only]
+    return case.assessment.products
 
 
 def _settings(product: Product, case: Case) -> Iterable[Step]:
@@ -128,12 +167,12 @@ def _settings(product: Product, case: Case) -> Iterable[Step]:
             f"{name} ({manager})",
             "only settings of the package are left, which dpkg goes on listing",
             {"manager": manager, "package": name, "purge": "yes"},
-            product=product,
+            owner=product.entry.id,
         )
 
 
-def _safe(product: Product, case: Case) -> Iterable[Step]:
-    for residue in product.entry.residue:
+def _safe(entry: Entry, case: Case) -> Iterable[Step]:
+    for residue in entry.residue:
         if not residue.purge or not _may(residue, case):
             continue
         target = residue.target
@@ -153,16 +192,16 @@ def _safe(product: Product, case: Case) -> Iterable[Step]:
             f"finish.{residue.kind}.{target}",
             _KIND[residue.kind],
             target,
-            residue.note or f"{product.entry.name} leaves it behind",
+            residue.note or f"{entry.name} leaves it behind",
             args,
-            product=product,
+            owner=entry.id,
             condition=Condition("remains", target),
         )
 
 
 def _may(residue: Residue, case: Case) -> bool:
     """May it go: is nothing shared with a product that stays, and does nothing of it have to be left alone?"""
-    if residue.when == "unshared" and any(p.entry.report_only for p in case.assessment.products):
+    if residue.when == "unshared" and case.assessment.reported:
         return False
     return not any(_covers(never, residue, case.platform) for never in _never(case))
 
@@ -191,9 +230,14 @@ def _kept_below(target: str, case: Case) -> tuple[str, ...]:
 def _residue_of(residues: Iterable[Residue], finding: Finding) -> Residue | None:
     """The catalog's word on what a finding shows."""
     record = finding.record
+    if finding.signal.kind == "registry":
+        key = f"{record.get('root', '')}\\{record.get('key', '')}".strip("\\")
+        kind = "user_registry" if finding.probe == "registry.users" else "registry"
+        # A key goes as a whole; of two that hold it the inner one is meant.
+        holding = [r for r in residues if r.kind == kind and reaches(r.target, key, "windows")]
+        return max(holding, key=lambda r: len(parts(r.target, "windows")), default=None)
     named = {
         "path": record.get("pattern") or record.get("path", ""),
-        "registry": record.get("key", ""),
         "group": record.get("name", ""),
         "user": record.get("name", ""),
         "firewall_chain": f"{record.get('table', '')}/{record.get('name', '')}",
@@ -227,7 +271,7 @@ def _step(
     reason: str,
     args: dict[str, Value],
     *,
-    product: Product | None = None,
+    owner: str = "",
     condition: Condition | None = None,
 ) -> Step:
     known = KINDS[kind]
@@ -243,5 +287,5 @@ def _step(
         on_fail="continue",
         timeout=known.timeout,
         typical=known.typical,
-        owner=product.entry.id if product else "",
+        owner=owner,
     )

@@ -60,8 +60,17 @@ def _half(case: Case) -> Iterator[Met]:
                 name = record.get("name", "")
                 yield Met(
                     f"package {name} is in the state {state}: its removal is refused",
-                    f"install the same version of {name} again (dpkg --install FILE), then plan again",
+                    f"a person removes it on the host (dpkg --remove --force-remove-reinstreq {name}), then plan again",
                 )
+
+
+def _emptied(case: Case) -> Iterator[Met]:
+    """The vendor's packages call a script of their own tree before they go, and fail without it."""
+    for product in removed(case):
+        whole = [r for r in packages(product) if r.get("state", "") == "installed" or r.get("state", "")[1:] == "i"]
+        if product.state == "broken" and whole:
+            names = ", ".join(sorted({r.get("name", "") for r in whole}))
+            yield Met(f"package {names} is installed, and no program of {product.entry.name} is there")
 
 
 def _held(case: Case) -> Iterator[Met]:
@@ -195,10 +204,24 @@ INHIBITORS: t.Final = (
         platforms=LINUX,
         when="removes",
         looks_at="state of the product's packages in dpkg's database (`H`, or the flag `R`)",
-        remedy="install the same version of the package again, then plan again",
+        remedy="a person removes it on the host (dpkg --remove --force-remove-reinstreq NAME), then plan again",
         waivable=False,
         why="dpkg refuses the removal; nothing here forces it",
         check=_half,
+    ),
+    Inhibitor(
+        id="files_gone",
+        title="The package is registered, and its programs are gone",
+        platforms=LINUX,
+        when="removes",
+        looks_at="state `broken` of a product whose package is whole in the database",
+        remedy=(
+            "restore the product's folders from a backup, so that its own removal script can run, or let a person take "
+            "the entry out of the package database; then plan again"
+        ),
+        waivable=True,
+        why="the removal may work all the same: only the package's own script knows what it needs",
+        check=_emptied,
     ),
     Inhibitor(
         id="package_held",

@@ -161,6 +161,7 @@ def _fault(text: str) -> Hit:
 
 def _manual(case: Case) -> tuple[Manual, ...]:
     found = [*removal.manual(case), *finish.manual(case)]
+    told = {item.what for item in found}
     found += [
         Manual(
             f"{fact.topic}: {fact.text}",
@@ -168,7 +169,7 @@ def _manual(case: Case) -> tuple[Manual, ...]:
             "take the line out of the configuration and reload the service",
         )
         for fact in case.assessment.context.facts
-        if fact.topic == "integration"
+        if fact.topic == "integration" and fact.text not in told
     ]
     return tuple(dict.fromkeys(found))
 

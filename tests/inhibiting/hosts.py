@@ -39,6 +39,15 @@ ROWS: list[Row] = [
         linux(products=[("kesl", "broken")]),
     ),
     (
+        "files_gone",
+        linux(
+            products=[],
+            **probes(**{"packages.dpkg": [{"name": "kesl", "version": "12", "arch": "amd64", "state": "ii"}]}),
+        ),
+        "package kesl is installed, and no program of",
+        linux(products=[("kesl", "installed")]),
+    ),
+    (
         "package_held",
         linux(**probes(manager=[{"kind": "manager", "name": "apt"}, {"kind": "held", "package": "kesl"}])),
         "package kesl of kesl is held",
