@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a newcomer does: a fresh clone, ``make audit``, as an ordinary user and as root, timed.
+"""What a newcomer does: a fresh clone, ``make audit``, ``make plan``, as an ordinary user and as root, timed.
 
 The ordinary user is ``nobody`` with a home folder made for the test, so no account has to be created. Packages come
 from the package index.
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,3 +173,102 @@ def test_pip_install_then_audit_from_an_empty_folder(first: FirstAudit) -> None:
         (run,) = (empty / "evict-runs").iterdir()
         (row,) = json.loads((run / "rows.json").read_text())["rows"]
         assert row["observation_digest"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstPlan:
+    """``make plan`` after the first audit.
+
+    Attributes:
+        by: who ran it.
+        out: what it printed.
+        run: its run folder.
+    """
+
+    by: Newcomer
+    out: str
+    run: Path
+
+    def plan(self) -> dict[str, Any]:
+        """The plan of this machine."""
+        body = json.loads((self.run / "plan.json").read_text())
+        assert list(body["hosts"]) == ["localhost"]
+        plan: dict[str, Any] = body["hosts"]["localhost"]
+        assert plan == json.loads((self.run / "plans" / "localhost.json").read_text())
+        return plan
+
+
+@pytest.fixture(scope="module")
+def planned(first: FirstAudit) -> FirstPlan:
+    """A newcomer's first plan."""
+    before = set(first.by.runs())
+    out = first.by.run("make", "plan")
+    (run,) = set(first.by.runs()) - before
+    return FirstPlan(first.by, out, run)
+
+
+def test_first_plan_ends_with_the_plan_and_changes_nothing(planned: FirstPlan) -> None:
+    plan = planned.plan()
+    (row,) = json.loads((planned.run / "rows.json").read_text())["rows"]
+    assert row["plan"] == plan["digest"]
+    if planned.by.uid == 0:
+        # What is on the machine decides, but never that it could not be looked at.
+        assert plan["state"] in {"act", "blocked", "nothing_to_do"}, plan
+        assert "BECOME=1" not in planned.out
+    else:
+        assert row["verdict"] in {"unknown", "blocked"}, row
+        assert plan["state"] in {"undecided", "blocked"}, plan
+        assert plan["steps"] == []
+        assert "make plan BECOME=1" in planned.out
+    if plan["state"] == "blocked":
+        for hit in plan["inhibitors"]:
+            assert hit["id"] in planned.out
+            assert hit["remedy"] in planned.out
+    assert f"plan: {planned.run}/plan.json" in planned.out
+    assert any(line.startswith("exit code ") for line in planned.out.splitlines()[-4:])
+    assert "Traceback" not in planned.out
+    assert planned.by.run("git", "status", "--short") == ""
+
+
+def test_a_plan_is_read_and_checked_as_the_readme_says(planned: FirstPlan) -> None:
+    evict = ".venv/bin/evict"
+    text = planned.by.run(evict, "report", str(planned.run), "--format", "plan")
+    assert text.startswith("plan of localhost: ")
+    assert f"digest: {planned.plan()['digest']}" in text
+    planned.by.run(evict, "check-evidence", str(planned.run))
+    assert planned.plan()["digest"] in (planned.run / "report.html").read_text()
+
+
+def test_the_same_plan_by_every_command_of_the_readme(planned: FirstPlan) -> None:
+    """The command itself, and the playbook in check mode: the same machine and settings, the same digest."""
+    given = ("-i", "inventories/local", "-e", "evict_hosts=all", "-e", "@docs/examples/policy.yml")
+    for name, command in (
+        ("command", (".venv/bin/evict", "plan")),
+        ("playbook", (".venv/bin/ansible-playbook", "evict.kaspersky.remediate", "--check")),
+    ):
+        out = planned.by.home / name
+        said = planned.by.run(*command, *given, "-e", f"evict_out={out}", code=None)
+        assert "Traceback" not in said
+        plan = json.loads((out / "plans" / "localhost.json").read_text())
+        assert (plan["state"], plan["digest"]) == (planned.plan()["state"], planned.plan()["digest"]), said
+
+
+def test_a_plan_without_a_target_or_settings_says_what_is_missing(first: FirstAudit) -> None:
+    said = first.by.run(".venv/bin/evict", "plan", "-i", "inventories/local", code=1)
+    assert "evict_hosts is missing" in said
+    said = first.by.run(".venv/bin/evict", "plan", "-i", "inventories/local", "-e", "evict_hosts=all", code=None)
+    assert "evict_replacement" in said
+
+
+def test_settings_of_the_example_inventory_are_taken(first: FirstAudit) -> None:
+    """Its hosts resolve nowhere: the settings are checked before anything is asked, so nothing but that is wrong."""
+    out = first.by.home / "example"
+    first.by.run(
+        *(".venv/bin/evict", "plan", "-i", "inventories/example", "-e", "evict_hosts=linux:all_windows"),
+        *("--limit", "web-*,desk-*", "--out", str(out)),
+        code=2,
+    )
+    rows = {row["host"]: row for row in json.loads((out / "rows.json").read_text())["rows"]}
+    asked = {host: row["verdict"] for host, row in rows.items() if host.startswith(("web-", "desk-"))}
+    assert len(asked) == 4
+    assert set(asked.values()) == {"unreachable"}, rows
