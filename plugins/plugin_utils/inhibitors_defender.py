@@ -50,11 +50,21 @@ def _disabled(case: Case) -> Iterator[Met]:
     for service in ("WinDefend", "WdFilter"):
         if "disabled" in _values(case, f"start.{service}"):
             yield Met(f"its service {service} is disabled, which Windows does not do by itself")
-    yield from doubt(case, "defender", "in which state Defender is")
+
+
+def _silent(case: Case) -> Iterator[Met]:
+    if _used(case):
+        yield from doubt(case, "defender", "in which state Defender is")
 
 
 def _payload(case: Case) -> Iterator[Met]:
     if not _used(case) or "not_installed" not in _values(case, "feature"):
+        return
+    if case.seen.host.get("product_type") == "workstation":  # there it is no feature that could be installed
+        yield Met(
+            "Defender is not there: the host has no service WinDefend",
+            "repair Windows so that Defender is there again, or choose another replacement, then plan again",
+        )
         return
     payload = _values(case, "payload")
     if "removed" in payload:
@@ -101,9 +111,7 @@ INHIBITORS: t.Final = (
         title="Defender is kept off",
         platforms=WINDOWS,
         when="covers",
-        looks_at=(
-            "`DisableAntiSpyware` (servers), start values of Defender's services, and whether probe `defender` answered"
-        ),
+        looks_at="`DisableAntiSpyware` (servers) and start values of Defender's services",
         remedy=(
             "find who switched it off, have it taken back, restart, then plan again; never set the start values by hand"
         ),
@@ -112,8 +120,22 @@ INHIBITORS: t.Final = (
         check=_disabled,
     ),
     Inhibitor(
+        id="defender_unknown",
+        title="Defender does not say in which state it is",
+        platforms=WINDOWS,
+        when="covers",
+        looks_at="whether probe `defender` answered",
+        remedy="make the probe `defender` answer (the reason says what hindered it), then plan again",
+        waivable=True,
+        why=(
+            "beside another antivirus it may not answer at all; steps ask it again once that is gone, and fall back "
+            "where it still does not"
+        ),
+        check=_silent,
+    ),
+    Inhibitor(
         id="defender_payload_removed",
-        title="Defender's files were removed from this server",
+        title="Defender's files were removed from this host",
         platforms=WINDOWS,
         when="covers",
         looks_at="`feature` and `payload` of probe `defender`",

@@ -255,7 +255,9 @@ KINDS: t.Final[Mapping[str, Kind]] = {
         ("table", "chain"),
         change="irreversible",
     ),
-    "purge_registry": Kind("remove a key that the catalog marks as safe", _WINDOWS, ("key",), change="irreversible"),
+    "purge_registry": Kind(
+        "remove a key that the catalog marks as safe, from both views", _WINDOWS, ("key",), change="irreversible"
+    ),
     "purge_user_registry": Kind(
         "remove a key that the catalog marks as safe from each loaded user hive",
         _WINDOWS,

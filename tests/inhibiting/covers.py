@@ -216,6 +216,18 @@ ROWS: list[Row] = [
         defender(start__WdNisSvc="disabled"),
     ),
     (
+        "defender_unknown",
+        {**defender(), "probes": {"defender": "MSFT_MpComputerStatus says nothing"}},
+        "in which state Defender is: MSFT_MpComputerStatus says nothing",
+        win(**probes(defender="MSFT_MpComputerStatus says nothing")),
+    ),
+    (
+        "defender_payload_removed",
+        {**defender(feature="not_installed"), "facts": {"product_type": "workstation"}},
+        "no service WinDefend",
+        {**defender(feature="installed"), "facts": {"product_type": "workstation"}},
+    ),
+    (
         "defender_payload_removed",
         defender(feature="not_installed", payload="removed"),
         "removed together with its files",

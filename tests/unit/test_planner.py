@@ -260,3 +260,56 @@ def test_a_package_is_not_purged_where_its_scripts_would_take_a_quarantine_along
         assert plan.state == "act", plan.inhibitors
         (step,) = [s for s in plan.steps if s.kind == "remove_package" and s.section == "remove"]
         assert ("purge" in step.args) == purged
+
+
+@pytest.mark.parametrize(
+    ("probe", "record", "says"),
+    [
+        (
+            "uninstall.machine",
+            {**KES_ENTRY, "key": "{6E0F4C52-5B7A-4D0E-9C39-2B1A7F3D0C01}", "version": "11.6.0.394", "view": "32"},
+            ("kes: program Kaspersky Endpoint Security for Windows 11.6.0.394", "delete the entry"),
+        ),
+        (
+            "services",
+            {"name": "AVP.KES.21.3", "path": r"C:\gone\avp.exe", "file_exists": "no", "state": "stopped"},
+            ("kes: service AVP.KES.21.3", "sc.exe delete"),
+        ),
+        (
+            "certificates",
+            {"subject": "CN=Kaspersky Anti-Virus Personal Root Certificate", "store": "ROOT", "hive": "machine"},
+            ("certificate CN=Kaspersky Anti-Virus", "certlm.msc"),
+        ),
+    ],
+)
+def test_what_is_left_in_lists_and_stores_is_for_a_person(
+    probe: str, record: dict[str, str], says: tuple[str, str]
+) -> None:
+    plan = planner.plan(cases.case("windows", products=(), probes={probe: [record]}))
+    assert plan.verdict == "leftovers"
+    assert not ids(plan, "remove")
+    (item,) = plan.manual
+    assert item.what.startswith(says[0])
+    assert says[1] in item.remedy
+
+
+def test_an_entry_of_a_product_that_goes_needs_no_person() -> None:
+    plan = planner.plan(cases.case("windows", products=["kes"]))
+    assert plan.state == "act", plan.inhibitors
+    assert [item for item in plan.manual if "program" in item.what or "service" in item.what] == []
+
+
+@pytest.mark.parametrize(
+    ("key", "step"),
+    [
+        ("protected\\KES", "finish.registry.SOFTWARE\\KasperskyLab\\protected\\KES"),
+        ("PROTECTED\\kes", "finish.registry.SOFTWARE\\KasperskyLab\\protected\\KES"),
+        ("", ""),
+    ],
+)
+def test_a_key_goes_by_its_step_or_is_for_a_person_never_both(key: str, step: str) -> None:
+    record = {"root": "SOFTWARE\\KasperskyLab", "key": key, "view": "64", "sid": ""}
+    plan = planner.plan(cases.case("windows", products=(), probes={"registry.machine": [record]}))
+    assert plan.verdict == "leftovers"
+    assert (step in ids(plan, "finish")) == bool(step)
+    assert bool(plan.manual) == (not step), plan.manual
