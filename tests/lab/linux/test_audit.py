@@ -1,115 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit on real hosts: every state judged right, every transport right or honest, nothing changed."""
+"""The audit on real hosts: every transport right or honest, nothing changed. The states are in test_states.py."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PROBES
 from tests.e2e import playbooks
 
 from . import snapshot
 from .lab import DEAD, PASSWORD, Host, Lab
-from .state import DEB, RPM
 from .states import STATES
-
-# Each state on one host of each family that it can be made on.
-CASES = [
-    (name, root)
-    for name, state in STATES.items()
-    for family in (DEB, RPM)
-    for root in [next((r for r in family if r in state.roots), None)]
-    if root
-]
-
-
-def row_of(host: str, run: playbooks.Run) -> dict[str, Any]:
-    assert "Traceback" not in run.out, run.out
-    return run.rows()[host]
-
-
-@pytest.fixture(scope="module")
-def stated(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[playbooks.Run]:
-    """All states at once, each on a host of its own; one audit over all, as root and as an ordinary user."""
-    hosts = {f"{name}-{root}": linux_lab.up(f"t{n}", root) for n, (name, root) in enumerate(CASES)}
-    linux_lab.wait(*hosts.values())
-    with ThreadPoolExecutor(4) as pool:
-        made = [pool.submit(STATES[name].make, hosts[f"{name}-{root}"]) for name, root in CASES]
-        for future in made:
-            future.result()
-    where = tmp_path_factory.mktemp("states")
-    lines = {name: host.vars() for name, host in hosts.items()}
-    lines |= {f"{name}-plain": host.vars(user="plain") for name, host in hosts.items()}
-    inventory = linux_lab.inventory(where / "hosts", lines)
-    yield playbooks.run(where, inventory.read_text(), "--check", "--forks", "8")
-    for host in hosts.values():
-        host.down()
-
-
-@pytest.mark.parametrize(("name", "root"), CASES)
-def test_state(name: str, root: str, stated: playbooks.Run) -> None:
-    expected = STATES[name].expected
-    row = row_of(f"{name}-{root}", stated)
-    assert row["verdict"] == expected.verdict, row
-    assert {p["id"]: p["state"] for p in row["products"]} == dict(expected.products), row
-    assert set(row["unknown_probes"]) == set(expected.unknown), row
-    assert row["platform"] == "linux"
-    assert {p["id"] for p in row["reported"]} == expected.reported, row
-    assert {fact["topic"] for fact in row["facts"]} - {"protection"} == expected.topics, row
-    assert row["protection"] == expected.protection, row
-
-
-@pytest.mark.parametrize(("name", "root"), CASES)
-def test_an_ordinary_user_is_never_told_absent(name: str, root: str, stated: playbooks.Run) -> None:
-    """Without root less is seen: `unknown` then, or what is plain for all to see."""
-    as_root, row = row_of(f"{name}-{root}", stated), row_of(f"{name}-{root}-plain", stated)
-    assert row["verdict"] in (
-        "unknown",
-        as_root["verdict"],
-        *(["leftovers"] if as_root["verdict"] == "present" else []),
-    )
-    assert row["verdict"] != "absent", row
-    assert "processes" in row["unknown_probes"], row
-
-
-def test_share_of_unknown(stated: playbooks.Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """How much an audit could not tell, over all states; the README has the figures."""
-    rows = stated.rows()
-    plain = [row for host, row in rows.items() if host.endswith("-plain")]
-    root = [row for host, row in rows.items() if not host.endswith("-plain")]
-    assert len(plain) == len(root) == len(CASES)
-    with capsys.disabled():
-        print()
-        for who, told in (("root", root), ("an ordinary user", plain)):
-            print(f"unknown as {who}: {share(told)}")
-    assert sum(len(row["unknown_probes"]) for row in root) == sum(
-        len(STATES[name].expected.unknown) for name, _ in CASES
-    )
-
-
-def share(rows: list[dict[str, Any]]) -> str:
-    """Hosts whose verdict is unknown, probes that could not tell, and which ones."""
-    hosts = sum(row["verdict"] == "unknown" for row in rows)
-    which = Counter(probe for row in rows for probe in row["unknown_probes"])
-    probes, asked = which.total(), len(rows) * len(PROBES["linux"])
-    names = ", ".join(f"{name} {count}" for name, count in which.most_common())
-    return (
-        f"{hosts} of {len(rows)} hosts ({100 * hosts / len(rows):.0f} %), "
-        f"{probes} of {asked} probes ({100 * probes / asked:.1f} %): {names or 'none'}"
-    )
-
-
-def test_container_is_noted(stated: playbooks.Run) -> None:
-    row = row_of("in_container-deb12", stated)
-    assert any("container" in note for note in row["notes"]), row
-
+from .test_states import row_of
 
 ABSENT = ("absent", "")
 # name -> options of the host, variables of the inventory, verdict, what the reason must say
