@@ -49,6 +49,12 @@ _STAYS: t.Final[Mapping[str, tuple[str, str]]] = {
     ),
 }
 
+_HOOKS: t.Final = ("driver", "minifilter", "class_filter", "network_component")
+_HOOKED: t.Final = (
+    "a driver, filter or hook of the vendor may still be live, and no uninstaller is there that would take it out",
+    "have the hook taken out first, with the vendor's tool and by a person; restart, then plan again",
+)
+
 
 def steps(case: Case) -> tuple[Step, ...]:
     """The phase `finish`: package entries that only hold settings, then safe residue; nothing when it is not wanted."""
@@ -56,6 +62,8 @@ def steps(case: Case) -> tuple[Step, ...]:
         return ()
     found: dict[str, Step] = {}
     for product in _gone(case):
+        if _hooked(product, case):
+            continue
         for step in (*_settings(product, case), *_safe(product.entry, case)):
             found.setdefault(step.id, step)
     # What all products share goes with the last of them, whether or not it was seen today.
@@ -95,6 +103,9 @@ def manual(case: Case) -> tuple[Manual, ...]:
     for product in case.assessment.products:
         for finding in product.findings:
             if finding.weight is not Weight.RESIDUE and product.works:
+                continue
+            if _hooked(product, case) and not finding.dangerous:
+                found.setdefault(finding.text, Manual(f"{product.entry.id}: {finding.text}", *_HOOKED))
                 continue
             residue = _residue_of(product.entry.residue, finding)
             if residue is not None and residue.purge and case.policy.purge and _may(residue, case):
@@ -152,6 +163,14 @@ def _goes_along(product: Product, finding: Finding, case: Case) -> bool:
 def _gone(case: Case) -> Sequence[Product]:
     """Products that are gone when this phase begins: removed by steps, or only leftovers before."""
     return case.assessment.products
+
+
+def _hooked(product: Product, case: Case) -> bool:
+    """Is it a rest beside a hook that nothing takes out? It stays as a whole then: the vendor's tool looks for it."""
+    found = case.assessment.products
+    if product.works or any(p.works and p.entry.family != "agent" for p in found):
+        return False
+    return any(f.dangerous and f.signal.kind in _HOOKS for p in found for f in p.findings)
 
 
 def _settings(product: Product, case: Case) -> Iterable[Step]:

@@ -15,6 +15,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan, 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Window
 from tests import cases
 
+LIFTED = {"waived": dict.fromkeys(inhibitors.WAIVABLE, cases.WAIVER)}
 KES_ENTRY = {"name": "Kaspersky Endpoint Security for Windows", "publisher": "Kaspersky"}
 
 
@@ -313,3 +314,35 @@ def test_a_key_goes_by_its_step_or_is_for_a_person_never_both(key: str, step: st
     assert plan.verdict == "leftovers"
     assert (step in ids(plan, "finish")) == bool(step)
     assert bool(plan.manual) == (not step), plan.manual
+
+
+HOOK = {
+    "name": "klif.KES-21-16",
+    "state": "running",
+    "file_exists": "yes",
+    "type": "file_system_driver",
+    "start": "boot",
+}
+KEY = {"root": "SOFTWARE\\KasperskyLab", "key": "protected\\KES", "view": "32", "sid": ""}
+
+
+def test_a_rest_beside_a_live_hook_stays_as_a_whole() -> None:
+    plan = planner.plan(
+        cases.case("windows", products=(), probes={"drivers": [HOOK], "registry.machine": [KEY]}, found=LIFTED)
+    )
+    assert plan.verdict == "leftovers"
+    assert [s.kind for s in plan.steps if s.kind.startswith("purge")] == []
+    told = {item.what: item.why for item in plan.manual}
+    assert any("klif" in what for what in told)
+    assert "hook" in told[next(what for what in told if "protected\\KES" in what)]
+
+
+@pytest.mark.parametrize(("products", "purged"), [(["kes"], True), (["klnagent"], False)])
+def test_a_product_that_goes_takes_its_hooks_along_and_the_agent_takes_none(products: list[str], purged: bool) -> None:
+    before = cases.case("windows", products=products)
+    keys = [*before.seen.probes["registry.machine"].records, KEY]
+    probes: dict[str, cases.Answer] = {"drivers": [HOOK], "registry.machine": keys}
+    plan = planner.plan(cases.case("windows", products=products, probes=probes, found=LIFTED))
+    assert plan.state == "act", plan.inhibitors
+    purges = [s.id for s in plan.steps if s.kind == "purge_registry" and s.id.endswith("KES")]
+    assert bool(purges) == purged
