@@ -151,7 +151,11 @@ class ActionModule(ActionBase):
     ) -> tuple[Observation | None, Trouble | None, str]:
         if self._on_windows():
             return self._observe_windows(settings, desk, task_vars)
-        script = knowledge.OBSERVE_LINUX if desk is None else knowledge.OBSERVE_LINUX_PLAN
+        script = knowledge.OBSERVE_LINUX
+        if desk is not None:
+            asked = desk.ask("linux")
+            bare = not asked["endpoints"] and not asked["packages"]
+            script = knowledge.OBSERVE_LINUX_PLAN_BARE if bare else knowledge.OBSERVE_LINUX_PLAN
         seen, problem, way = self._observe_posix(settings, script, task_vars, desk)
         if seen is not None and seen.platform == "macos":
             return self._observe_posix(settings, knowledge.OBSERVE_MAC, task_vars)

@@ -12,7 +12,7 @@ from .catalog_form import Mistake
 from .provider import Provider
 from .providers import ProvidersError
 from .providers import load as load_providers
-from .script import OBSERVE, OBSERVE_MACOS, OBSERVE_PLAN, assignments, compose
+from .script import OBSERVE, OBSERVE_MACOS, OBSERVE_PLAN, OBSERVE_PLAN_BARE, assignments, compose
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 
@@ -78,6 +78,7 @@ def _assigned(platform: str) -> str:
 OBSERVE_LINUX: t.Final = _assigned("linux") + OBSERVE_SH
 # The same for a plan; the literals of preflight.ask come with the values of a run.
 OBSERVE_LINUX_PLAN: t.Final = _assigned("linux") + OBSERVE_PLAN_SH
+OBSERVE_LINUX_PLAN_BARE: t.Final = _assigned("linux") + compose(_ROOT / "probes" / "posix", OBSERVE_PLAN_BARE)
 OBSERVE_MAC: t.Final = _assigned("macos") + OBSERVE_MACOS_SH
 # What a Windows host gets, as arguments of its module.
 WINDOWS_LITERALS: t.Final = _literals("windows")

@@ -25,15 +25,17 @@ OBSERVE: t.Final = (
     "run.sh",
 )
 # What a plan needs to know besides, in the same script: an audit does not carry it.
+_PREFLIGHT: t.Final = ("preflight.sh", "preflight_packages.sh", "preflight_host.sh")
 OBSERVE_PLAN: t.Final = (
     *OBSERVE[:-2],
-    "preflight.sh",
-    "preflight_packages.sh",
-    "preflight_host.sh",
+    *_PREFLIGHT,
+    "preflight_offers.sh",
     "preflight_egress.sh",
     "observe_plan.sh",
     "run.sh",
 )
+# The same for a replacement that brings nothing: no address and no package is asked for.
+OBSERVE_PLAN_BARE: t.Final = (*OBSERVE[:-2], *_PREFLIGHT, "observe_plan.sh", "run.sh")
 # A Mac gets a script of its own once it has said that it is one, so that the others need not carry it.
 OBSERVE_MACOS: t.Final = ("frame.sh", "files.sh", "macos.sh", "macos_products.sh", "observe_macos.sh", "run.sh")
 

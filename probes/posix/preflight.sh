@@ -3,6 +3,10 @@
 # The frame of the preflight probes: an alarm of their own, and what several of them ask. A part of a script, see frame.sh.
 # shellcheck disable=SC2034,SC2046,SC2086,SC2154,SC3013  # parts share variables; -ef is in POSIX since 2024, in dash, busybox, ksh long before
 
+# Their parts come only where something is asked for; without them nothing is, and the answer is `absent`.
+probe_egress() { :; }
+probe_repository() { :; }
+
 brief=3 # seconds each of them has
 
 # In the place of the alarm in frame.sh: it comes twice, first for the preflight probes. Both naps begin at once, and the
