@@ -8,7 +8,7 @@ import typing as t
 from collections.abc import Iterator, Mapping
 
 from .case import Case
-from .inhibitors_base import BOTH, Inhibitor, Met, detail, doubt, named, puts, records
+from .inhibitors_base import BOTH, Inhibitor, Met, detail, doubt, named, puts, records, removed
 from .policy import Policy
 
 # Roles that slow down or break without exclusions, and roles of which one host at a time may be changed.
@@ -79,7 +79,7 @@ def _roles(case: Case, wanted: frozenset[str], lacking: str) -> Iterator[Met]:
 
 
 def _sessions(case: Case) -> Iterator[Met]:
-    if case.policy.reboot == "never":
+    if case.policy.reboot == "never" or not (removed(case) or puts(case)):
         return
     for record in records(case, "sessions"):
         words = named(word for word in (record.get("kind", ""), record.get("state", "")) if word)
@@ -219,8 +219,8 @@ INHIBITORS: t.Final = (
         id="logged_on_sessions",
         title="Somebody is logged on, and a restart may come",
         platforms=BOTH,
-        when="removes",
-        looks_at="probe `sessions`, when `evict_reboot` allows a restart",
+        when="covers",
+        looks_at="probe `sessions`, when `evict_reboot` allows a restart and something is removed or installed",
         remedy="let them log off, set `evict_reboot: never`, or plan for a window without users",
         waivable=True,
         why="the owner may have told the users",

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Exclusion
-from tests.inhibiting.shared import FILE, URL, Row, linux, probes, win, window
+from tests.inhibiting.shared import FILE, NONE, URL, Row, linux, probes, win, window
 
 ROWS: list[Row] = [
     # --- what the host works with
@@ -195,6 +195,21 @@ ROWS: list[Row] = [
         win(**probes(sessions=[{"user": "EX\\ada", "kind": "remote", "state": "active"}])),
         "EX\\ada is logged on",
         win(**probes(sessions=[{"user": "EX\\ada", "kind": "remote", "state": "active"}]), policy={"reboot": "never"}),
+    ),
+    (
+        "logged_on_sessions",
+        win(
+            products=(),
+            policy={"reboot": "if_needed"},
+            **probes(sessions=[{"user": "EX\\ada", "state": "active"}], protection=[]),
+        ),
+        "EX\\ada is logged on",
+        win(
+            products=[("kes", "leftover")],
+            policy={"reboot": "if_needed"},
+            replacement=NONE,
+            **probes(sessions=[{"user": "EX\\ada", "state": "active"}], protection=[]),
+        ),
     ),
     (
         "non_persistent_desktop",
