@@ -75,7 +75,8 @@ class ActionModule(ActionBase):
             desk = Desk.open(self, settings, folder, task_vars) if wanted else None
         except (TypeError, PolicyError, CatalogError, ProvidersError, EvidenceError, DeskError) as exc:
             # A setting that is wrong is shown with its value, and the value may be a secret in the wrong place.
-            return {**result, "failed": True, "msg": redact.Redactor(self._secrets(task_vars)).known(str(exc))}
+            said = redact.Redactor(self._secrets(task_vars)).known(str(exc))
+            return {**result, "failed": True, "msg": said, "refused": not isinstance(exc, EvidenceError)}
         return self._scan(result, settings, catalog, folder, desk, task_vars)
 
     def _scan(

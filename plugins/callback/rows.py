@@ -158,6 +158,8 @@ class CallbackModule(CallbackBase):
             return
         host, task, data = _host(result), _task(result), _result(result)
         ours = bool(_verb(task))
+        if ours and data.get("refused") is True:
+            self._recorder.refused.add(host.get_name())
         row = data.get("row")
         if kind == "failed" and _verb(task) == "scan" and isinstance(row, dict) and row.get("verdict") in list(Verdict):
             self._recorder.unwritten(host.get_name(), row, str(data.get("msg") or ""))

@@ -44,6 +44,7 @@ class Recorder:
     def __init__(self) -> None:
         self.folder: run.RunFolder | None = None
         self.fault = ""
+        self.refused: set[str] = set()  # hosts that were not asked, since their settings are wrong
         self._hosts: tuple[list[str], list[str]] = ([], [])
         self._known: set[str] = set()
         self._pending: list[events.Pending] = []
@@ -173,7 +174,7 @@ class Recorder:
         said = report.render("text", book, limit=text.LIMIT)
         if self.fault:
             said += f"EVIDENCE IS NOT COMPLETE: {text.inert(self.fault)}\n"
-        _tell({"ended": how, "fault": self.fault})
+        _tell({"ended": how, "fault": self.fault, **({"refused": len(self.refused)} if self.refused else {})})
         return Summary(said, self.fault, book.totals())
 
     def _reports(self, book: ledger.Ledger) -> None:

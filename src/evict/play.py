@@ -174,7 +174,10 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
         print(f"plan: {text.inert(str(outcome.folder / planned.FILE))} ({text.inert(use)})")
     if outcome.fault:
         return _error(f"the evidence of the {verb} is not complete: {outcome.fault}")
-    if all(row.verdict is Verdict.OUT_OF_SCOPE for row in book.rows):
+    asked = [row for row in book.rows if row.verdict is not Verdict.OUT_OF_SCOPE]
+    if asked and outcome.refused >= len(asked):
+        return _error(f"no {verb} took place: the settings were refused, see the messages above; no host was contacted")
+    if not asked:
         return _error(f"no {verb} took place: no host of the inventory was selected, {_asked(verb, args)}")
     code = exit_code((row.verdict for row in book.rows), book.verb)
     if code is Exit.OK and outcome.code not in _HOSTS_SAID:

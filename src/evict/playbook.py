@@ -29,12 +29,14 @@ class Outcome:
         folder: the run folder; None when the run was refused before its first play or had no folder.
         fault: why evidence is missing or not complete; empty when it is.
         ended: the callback came to its end and has shown the rows.
+        refused: hosts that were not asked, since their settings are wrong.
     """
 
     code: int
     folder: Path | None
     fault: str
     ended: bool
+    refused: int = 0
 
 
 def environment(args: Sequence[str]) -> dict[str, str]:
@@ -99,6 +101,7 @@ def run(
         folder=Path(folder) if folder else None,
         fault=str(facts.get("fault") or ""),
         ended="ended" in facts,
+        refused=int(facts.get("refused") or 0),
     )
 
 

@@ -69,3 +69,21 @@ def test_one_machine_under_two_names_is_never_acted_upon(tmp_path: Path) -> None
     assert "2 hosts are run, 0 rows taken over" in said
     again = ledger.build(tmp_path / "again").plans["one"]
     assert "duplicate_machine_id" not in [hit.id for hit in again.inhibitors]
+
+
+def test_settings_that_are_wrong_for_every_host_are_an_error_of_the_user(tmp_path: Path) -> None:
+    hosts = inventory(tmp_path, "here ansible_connection=local", "there ansible_connection=local")
+    code, said = plan(tmp_path, hosts, "-e", "evict_replacement=clamavv")
+    assert code == 1, said
+    assert "did you mean `clamav`" in said.replace("'", "`")
+    assert "the settings were refused" in said
+    assert {row.verdict for row in ledger.build(tmp_path / "run").rows} == {"unknown"}, "a row for each nevertheless"
+
+
+def test_settings_that_are_wrong_for_one_host_leave_the_others_their_plan(tmp_path: Path) -> None:
+    hosts = inventory(tmp_path, "here ansible_connection=local", "there ansible_connection=local evict_reboot=perhaps")
+    code, said = plan(tmp_path, hosts)
+    assert code == 2, said
+    rows = {row.host: row for row in ledger.build(tmp_path / "run").rows}
+    assert (rows["here"].plan_state != "", rows["there"].plan) == (True, "")
+    assert rows["there"].verdict == "unknown"
