@@ -193,3 +193,12 @@ def test_stop_ends_what_runs_and_frees_the_port(tmp_path: Path) -> None:
 )
 def test_durations(text: str, seconds: float) -> None:
     assert soap.duration(text) == seconds
+
+
+def test_traffic_is_counted(server: StandIn, winrm: Any, shell: str) -> None:
+    before = server.traffic
+    run(winrm, shell, "echo", ("x" * 1000,))
+    came = server.traffic.since(before)
+    assert came.requests >= 3  # command, receive, signal
+    assert came.received > 1000  # the command line
+    assert came.sent > 1000 * 4 // 3  # its output, in base64

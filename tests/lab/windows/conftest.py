@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.windows import fixtures as msi
 from tests.lab.windows.lab import NoKit, WindowsLab, WineHost, kit
+from tests.lab.windows.stated import Stated
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,12 @@ def packages(windows_lab: WindowsLab) -> msi.Fixtures:
     """The built packages; the lab installs what building them needs."""
     del windows_lab
     return msi.build()
+
+
+@pytest.fixture(scope="session")
+def stated(windows_lab: WindowsLab, packages: msi.Fixtures) -> Stated:
+    """Hosts in all states, for whoever looks at them and changes nothing."""
+    return Stated(windows_lab, packages)
 
 
 @pytest.fixture

@@ -8,42 +8,35 @@ compared before and after each run.
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e import playbooks
-from tests.lab.windows import recorded, snapshot, states
-from tests.lab.windows.fixtures import Fixtures
+from tests.lab.windows import recorded, states
 from tests.lab.windows.lab import WindowsLab
+from tests.lab.windows.stated import OBSERVED, Stated
 
-OBSERVED = ("clean", "both", "signed-out")
 NO_LOGIN, NO_PORT = "wrong-password", "dead-port"
 
 
 class Audits:
     """Both runs and what they left on the hosts."""
 
-    def __init__(self, lab: WindowsLab, packages: Fixtures, folder: Path) -> None:
-        lines = []
-        for state in states.STATES:
-            host = lab.host(state.name)
-            state.make(host, packages)
-            lines.append(lab.stand_in(host).inventory_line(state.name))
-        spare = lab.stand_in(lab.host("clean"))
+    def __init__(self, lab: WindowsLab, hosts: Stated, folder: Path) -> None:
+        spare = lab.stand_in(hosts.served["clean"].host)
         with socket.create_server(("127.0.0.1", 0)) as closed:
             dead = closed.getsockname()[1]
-        lines += [spare.inventory_line(NO_LOGIN, password="wrong"), spare.inventory_line(NO_PORT, port=dead)]
-        self.inventory = "\n".join(lines) + "\n"
-        self.looks = [self._look(lab)]
+        lines = [spare.inventory_line(NO_LOGIN, password="wrong"), spare.inventory_line(NO_PORT, port=dead)]
+        self.inventory = hosts.inventory + "\n".join(lines) + "\n"
+        self.looks = [hosts.looks()]
         self.runs = {}
         for mode, arguments in (("check", ("--check",)), ("real", ("--limit", ",".join(OBSERVED)))):
             where = folder / mode
             where.mkdir()
             self.runs[mode] = playbooks.run(where, self.inventory, "--forks", "4", *arguments)
-            self.looks.append(self._look(lab))
+            self.looks.append(hosts.looks())
 
     def row(self, mode: str, host: str) -> dict[str, Any]:
         """A host's row of one run."""
@@ -53,16 +46,10 @@ class Audits:
         """What a host answered in one run, as its evidence has it."""
         return recorded.of_evidence(self.runs[mode].folder / "hosts" / f"{host}.jsonl")
 
-    @staticmethod
-    def _look(lab: WindowsLab) -> dict[str, snapshot.Snapshot]:
-        return {name: snapshot.take(lab.host(name)) for name in OBSERVED}
-
 
 @pytest.fixture(scope="module")
-def audits(windows_lab: WindowsLab, packages: Fixtures, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audits]:
-    yield Audits(windows_lab, packages, tmp_path_factory.mktemp("audit"))
-    for state in states.STATES:
-        windows_lab.drop(state.name)
+def audits(windows_lab: WindowsLab, stated: Stated, tmp_path_factory: pytest.TempPathFactory) -> Audits:
+    return Audits(windows_lab, stated, tmp_path_factory.mktemp("audit"))
 
 
 @pytest.mark.parametrize("state", states.STATES, ids=lambda state: state.name)

@@ -15,6 +15,6 @@ from __future__ import annotations
 from .auth import Account, Offer
 from .backends import Backend, RecordedBackend, ShBackend, WineBackend
 from .mishaps import Mishap
-from .server import StandIn
+from .server import StandIn, Traffic
 
-__all__ = ["Account", "Backend", "Mishap", "Offer", "RecordedBackend", "ShBackend", "StandIn", "WineBackend"]
+__all__ = ["Account", "Backend", "Mishap", "Offer", "RecordedBackend", "ShBackend", "StandIn", "Traffic", "WineBackend"]

@@ -11,6 +11,7 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Protocol
@@ -26,6 +27,19 @@ PATH = "/wsman"
 LARGEST = 512_000
 AROUND = 8_192  # what encryption may put around one
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests that were taken, and the bytes of their bodies and of the answers'."""
+
+    requests: int = 0
+    received: int = 0
+    sent: int = 0
+
+    def since(self, earlier: Traffic) -> Traffic:
+        """What came in between."""
+        return Traffic(self.requests - earlier.requests, self.received - earlier.received, self.sent - earlier.sent)
 
 
 class Resource(Protocol):
@@ -53,7 +67,14 @@ class _HTTPServer(ThreadingHTTPServer):
         self.mishap: Mishap | None = None
         self.over = threading.Event()
         self.open_connections: set[socket.socket] = set()
+        self.traffic = Traffic()
+        self._counting = threading.Lock()
         super().__init__(address, _Handler)
+
+    def count(self, *, requests: int = 0, received: int = 0, sent: int = 0) -> None:
+        with self._counting:
+            so_far = self.traffic
+            self.traffic = Traffic(so_far.requests + requests, so_far.received + received, so_far.sent + sent)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(411 if not length else 413)
             return
         body = self.rfile.read(int(length))
+        self.server.count(requests=1, received=len(body))
         if self._happens("login"):
             return
         decision = self.authenticator.decide(self.headers.get("Authorization", ""))
@@ -167,6 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.server.count(sent=len(body))
         self.wfile.write(body[: len(body) // 2] if cut else body)
         self.close_connection = self.close_connection or cut
 
@@ -230,6 +253,11 @@ class StandIn:
     @mishap.setter
     def mishap(self, mishap: Mishap | None) -> None:
         self._http.mishap = mishap
+
+    @property
+    def traffic(self) -> Traffic:
+        """What was asked and answered so far."""
+        return self._http.traffic
 
     def _authenticator(self) -> Login:
         offer = self._offer
