@@ -23,6 +23,15 @@ HEAD: t.Final = """\
 _SECTIONS: t.Final = ("stage", "remove", "cover", "fallback", "reboot", "finish")
 
 
+class _Indented(yaml.SafeDumper):
+    """Lists stand deeper than their key, as everywhere in this repository."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        """Never without an indent."""
+        del indentless
+        super().increase_indent(flow, False)
+
+
 def brief(plan: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """A plan of plan.json without what differs from host to host: digest, machine, times, versions."""
     found: dict[str, t.Any] = {"state": plan["state"]}
@@ -83,8 +92,13 @@ def dump(plans: Mapping[str, Mapping[str, t.Any]]) -> str:
         name: {k: names.get(json.dumps([k, v]), v) if k in _SECTIONS else v for k, v in plan.items()}
         for name, plan in sorted(plans.items())
     }
-    return HEAD + yaml.safe_dump(
-        {"shared": shared, "plans": short}, sort_keys=False, width=160, allow_unicode=True, explicit_start=True
+    return HEAD + yaml.dump(
+        {"shared": shared, "plans": short},
+        Dumper=_Indented,
+        sort_keys=False,
+        width=160,
+        allow_unicode=True,
+        explicit_start=True,
     )
 
 

@@ -301,7 +301,7 @@ ANSWERS = st.text(st.characters(categories=["L", "N", "P", "Zs"]), min_size=1, m
 @given(st.data())
 def test_what_is_read_is_right_by_the_schema_too(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     draw = data.draw
-    one = {
+    one: dict[str, t.Any] = {
         "hosts": draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)),
         **{key: draw(ANSWERS) for key in ("owner", "reason", "ticket")},
         "expires": draw(st.dates(datetime.date(2000, 1, 1), datetime.date(2031, 6, 16))),
@@ -316,7 +316,8 @@ def test_what_is_read_is_right_by_the_schema_too(tmp_path_factory: pytest.TempPa
 
 
 def test_every_key_of_the_schema_is_one_of_the_reader_and_needs_no_ansible() -> None:
-    properties = SCHEMA.schema["$defs"]["waiver"]["properties"]
+    schema: t.Any = SCHEMA.schema
+    properties = schema["$defs"]["waiver"]["properties"]
     code = (
         "import sys\n"
         "from ansible_collections.evict.kaspersky.plugins.plugin_utils import secret_names, waivers\n"

@@ -331,7 +331,7 @@ def test_the_verb_sends_a_mac_its_own_script(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(transport, "run_script", run)
     action = scan.ActionModule.__new__(scan.ActionModule)
     action._connection = SimpleNamespace(_shell=SimpleNamespace())
-    seen, problem, way = action._observe(policy.validate({}), {})
+    seen, problem, way = action._observe(policy.validate({}), None, {})
     assert sent == [knowledge.OBSERVE_LINUX, knowledge.OBSERVE_MAC]
     assert (problem, way) == (None, "stdin")
     assert seen is not None
@@ -339,5 +339,5 @@ def test_the_verb_sends_a_mac_its_own_script(tmp_path: Path, monkeypatch: pytest
     assert seen.probes["receipts"].status == "ok"
     first = first.replace("system=Darwin", "system=FreeBSD")
     sent.clear()
-    action._observe(policy.validate({}), {})
+    action._observe(policy.validate({}), None, {})
     assert sent == [knowledge.OBSERVE_LINUX]
