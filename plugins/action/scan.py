@@ -188,9 +188,8 @@ class ActionModule(ActionBase):
         try:
             return observation.from_dict(answer.get("observation"), preflight=desk is not None), None, "module"
         except ValueError:
-            said = (
-                str(answer.get("msg") or "") + "\n" + str(answer.get("module_stderr") or answer.get("exception") or "")
-            )
+            # `exception` is an object of core's own from 2.19 on; it says nothing that the message does not.
+            said = "\n".join(str(answer.get(key) or "") for key in ("msg", "module_stderr")).strip()
             return None, trouble.module(said), "module"
 
     def _windows_trouble(self, exc: Exception) -> Trouble:

@@ -328,6 +328,8 @@ def error(message: str) -> Trouble:
 def module(message: str) -> Trouble:
     """Why the Windows module gave no observation."""
     said = one_line(message) or "it printed nothing"
+    if re.search(r"CreateProcess(?:AsUser|WithToken|WithLogon)|\bLogonUser|failed to become", message, re.IGNORECASE):
+        return _privilege("become did not work on the host: check become user, password and rights", said)
     return Trouble(
         Verdict.UNKNOWN,
         "module",

@@ -161,3 +161,22 @@ def test_one_line_is_bounded_and_inert() -> None:
     assert "Permanently" not in said
     assert said.isprintable()
     assert len(said) == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            'Exception calling "CreateProcessAsUser" with "9" argument(s): "The user name or password is incorrect"',
+            "privilege",
+        ),
+        ("Failed to become user 'EX\\ada'", "privilege"),
+        ("Unhandled exception while executing module: Access is denied", "module"),
+        ("", "module"),
+    ],
+)
+def test_module(said: str, cause: str) -> None:
+    found = trouble.module(said)
+    assert (str(found.verdict), found.cause) == ("unknown", cause)
+    assert found.text.startswith(f"{cause}: ")
+    assert said[-40:] in found.text

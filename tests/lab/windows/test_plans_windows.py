@@ -175,7 +175,7 @@ def test_every_state_has_a_written_plan_and_no_plan_is_of_nobody() -> None:
 def test_a_host_that_refuses_become_is_unknown_and_nothing_is_planned(planned: Planned) -> None:
     row = planned.runs[PACKAGE].rows()[BECOME]
     assert (row["verdict"], row.get("plan_state")) == ("unknown", None), row
-    assert row["reasons"][0].startswith("module: "), row
+    assert row["reasons"][0].startswith("privilege: become did not work on the host"), row
     assert BECOME not in json.loads((planned.runs[PACKAGE].folder / "plan.json").read_text())["hosts"]
 
 
