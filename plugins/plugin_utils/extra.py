@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Ansible knows of where a variable came from: which are extra vars, and the line a value was written in.
 
-Beside transport.py the only part of the brain that imports Ansible.
+Beside transport.py and secret_vault.py the only part of the brain that imports Ansible.
 """
 
 from __future__ import annotations
