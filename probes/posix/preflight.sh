@@ -144,7 +144,13 @@ probe_space() {
     value=${text##* }
     case $value in
       '' | *[!0-9]*) unknown "df: $row" ;;
-      *) record path "$path" mount "$mount" free_mib "$((value / 1024))" fstype "$fstype" options "$options" ;;
+      *)
+        text=
+        IFS=,
+        for row in $options; do case $row in ro | rw | noexec) text=$text,$row ;; esac done # what matters to an act
+        IFS=$nl
+        record path "$path" mount "$mount" free_mib "$((value / 1024))" fstype "$fstype" options "${text#,}"
+        ;;
     esac
   done
 }
@@ -179,9 +185,13 @@ probe_resources() {
 
 probe_tools() {
   for name in perl systemctl systemd-run setsid timeout curl wget gpg rpm dpkg; do
-    path=$(command -v "$name") || continue # its code would be taken for the probe's
-    record name "$name" path "$path"
+    IFS=:
+    for dir in $PATH; do # as `command -v` does it, without a process for each
+      [ -f "$dir/$name" ] && [ -x "$dir/$name" ] && record name "$name" path "$dir/$name" && break
+    done
   done
+  IFS=$nl
+  return 0
 }
 
 # Each running clamonacc and each manager of a container holds one of root's inotify instances. Searching all open files costs
