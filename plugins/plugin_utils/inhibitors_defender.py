@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from . import cover, templates
 from .case import Case
-from .inhibitors_base import WINDOWS, Inhibitor, Met, doubt, named, puts, records
+from .inhibitors_base import WINDOWS, Inhibitor, Met, Put, doubt, named, puts, records
+from .provider import StepTemplate
 
 # Steps that only make sense with Defender.
 _STEPS: t.Final = frozenset({"set_preference", "expect_defender", "update_signatures"})
+_SWITCH: t.Final = "ForceDefenderPassiveMode"
 _MANAGERS: t.Final = {"gpo": "group policy", "intune": "Intune", "sccm": "Configuration Manager"}
 
 
@@ -34,8 +37,15 @@ def _managed(case: Case) -> Iterator[Met]:
 
 
 def _tamper(case: Case) -> Iterator[Met]:
-    if _used(case) and _on(case, "IsTamperProtected"):
-        yield Met("tamper protection is on: changes of protected settings are ignored without a word")
+    """Most clients have it on, and it keeps real-time protection on, as the plan wants it; only what the plan adds or
+    takes away may be ignored."""
+    if not (_used(case) and _on(case, "IsTamperProtected")):
+        return
+    changes = [f"the exclusion {e.value}" for e in case.policy.exclusions]
+    if _forces(case, "1") and not any("passive" in mode.lower() for mode in _values(case, "AMRunningMode")):
+        changes.append(f"{_SWITCH} = 1")
+    if changes:
+        yield Met(f"tamper protection is on, and may ignore without a word: {', '.join(changes)}")
 
 
 def _disabled(case: Case) -> Iterator[Met]:
@@ -74,8 +84,44 @@ def _payload(case: Case) -> Iterator[Met]:
 
 
 def _passive(case: Case) -> Iterator[Met]:
-    if _used(case) and _on(case, "ForceDefenderPassiveMode") and not _on(case, "onboarded"):
-        yield Met("ForceDefenderPassiveMode = 1 is set, and the host is not onboarded to Defender for Endpoint")
+    """Follows the switch as the plan would: set before or by a stage, taken back by a provider when its turn comes."""
+    staged = [put for put in puts(case) if _SWITCH in _switches(case, put, put.part.stage, "1")]
+    observed = _on(case, _SWITCH)
+    if not (observed or staged):
+        return
+    cleared = False
+    for put in puts(case):
+        cleared = cleared or _SWITCH in _switches(case, put, put.part.cover, "0")
+        needed = any(s.kind == "expect_defender" and s.args.get("property") == "AMRunningMode" for s in put.part.cover)
+        if cleared or not needed:
+            continue
+        if staged:
+            yield Met(
+                f"{put} must be active, and {staged[0]} sets {_SWITCH} = 1 before, which nothing takes back in time",
+                f"make {staged[0].provider.id} the replacement and {put.provider.id} the fallback, or choose another "
+                "provider, then plan again",
+            )
+        elif case.seen.host.get("product_type") != "workstation":
+            yield Met(f"{_SWITCH} = 1 is set, and {put} does not take it back")
+        elif not _on(case, "onboarded"):  # a client becomes active by itself when it is
+            yield Met(f"{_SWITCH} = 1 is set, and the host is not onboarded to Defender for Endpoint")
+
+
+def _forces(case: Case, value: str) -> bool:
+    return any(_SWITCH in _switches(case, put, put.part.stage, value) for put in puts(case))
+
+
+def _switches(case: Case, put: Put, steps: Iterable[StepTemplate], value: str) -> set[str]:
+    """Names of what the provider's steps would set to the value in the registry of this host."""
+    try:
+        filled = cover.values(case, put.role, put.provider)
+    except templates.TemplateError:  # an inhibitor of its own (replacement_unfit)
+        return set()
+    return {
+        str(s.args.get("name", ""))
+        for s in steps
+        if s.kind == "set_registry" and s.args.get("value") == value and templates.fits(s.when, filled)
+    }
 
 
 INHIBITORS: t.Final = (
@@ -97,13 +143,16 @@ INHIBITORS: t.Final = (
         title="Defender's tamper protection ignores changes",
         platforms=WINDOWS,
         when="covers",
-        looks_at="`IsTamperProtected` of probe `defender`",
+        looks_at=(
+            "`IsTamperProtected` and the mode of probe `defender`, where the plan would add exclusions or ask for "
+            "passive mode"
+        ),
         remedy=(
             "set what the plan would set in the portal that manages Defender, or switch tamper protection off "
             "there for the change; then waive this"
         ),
         waivable=True,
-        why="the settings may be right already; the proof at the end tells",
+        why="the settings may be right already; each is read back, and the proof at the end tells",
         check=_tamper,
     ),
     Inhibitor(
@@ -149,8 +198,14 @@ INHIBITORS: t.Final = (
         title="Defender is forced into passive mode, in which it blocks nothing",
         platforms=WINDOWS,
         when="covers",
-        looks_at="`ForceDefenderPassiveMode` and `onboarded` of probe `defender`",
-        remedy="have the policy taken back or onboard the host to Defender for Endpoint, restart, then plan again",
+        looks_at=(
+            "`ForceDefenderPassiveMode` and `onboarded` of probe `defender`; steps of replacement and fallback that "
+            "set it or take it back"
+        ),
+        remedy=(
+            "have the policy taken back and restart, or choose `mde_windows` as the replacement, which takes it back "
+            "itself, then plan again"
+        ),
         waivable=False,
         why="it would stay passive after the removal",
         check=_passive,

@@ -82,6 +82,8 @@ def _sessions(case: Case) -> Iterator[Met]:
     if case.policy.reboot == "never" or not (removed(case) or puts(case)):
         return
     for record in records(case, "sessions"):
+        if record.get("state") == "closing":  # logged off; something the user started still runs
+            continue
         words = named(word for word in (record.get("kind", ""), record.get("state", "")) if word)
         yield Met(f"{record.get('user') or 'somebody'} is logged on ({words or 'kind unknown'})")
     yield from doubt(case, "sessions", "whether somebody is logged on")

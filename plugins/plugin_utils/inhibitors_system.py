@@ -8,6 +8,7 @@ import re
 import typing as t
 from collections.abc import Iterator
 
+from . import removal
 from .assess import Product
 from .case import Case
 from .inhibitors_base import BOTH, LINUX, WINDOWS, Inhibitor, Met, detail, doubt, puts, records, removed
@@ -148,9 +149,10 @@ _WORDS: t.Final = {
 def _cache(case: Case) -> Iterator[Met]:
     going = [p for p in removed(case) if p.entry.removal.strategy == "msi"]
     codes = {f.record.get("key", "").strip().upper(): p.entry.id for p in going for f in p.findings if _listed(f.probe)}
+    left = {code for p in going for code in removal.orphans(p, case)}  # nobody asks Windows Installer for these
     for record in records(case, "msi"):
         code = record.get("code", "").upper()
-        if code in codes and record.get("state") != "there":
+        if code in codes and code not in left and record.get("state") != "there":
             what = {
                 "missing": f"its cached package {record.get('local_package') or ''} is missing".replace("  ", " "),
                 "unregistered": "Windows Installer does not know it",
@@ -285,7 +287,7 @@ INHIBITORS: t.Final = (
         when="removes",
         looks_at="probe `msi` for the codes of the products that go",
         remedy=(
-            "give Windows Installer the original MSI of this version again (msiexec /fv FILE), or remove the "
+            "put the cached package back into %SystemRoot%\\Installer (from a backup of this host), or remove the "
             "product by hand with its vendor's tool, then plan again"
         ),
         waivable=False,

@@ -47,9 +47,8 @@ def why_manual(product: Product, case: Case) -> str:
         return "no unattended removal of it is known"
     if entry.removal.strategy == "package":
         return "" if _packages(product) else "no package database knows it: it was unpacked by hand or left behind"
-    forbidden = {item.target.upper() for e in case.catalog.for_platform("windows") for item in e.never_touch}
     users = [f for f in _entries(product) if f.probe == "uninstall.users"]
-    if _codes(product, forbidden):
+    if codes(product, case):
         return ""
     if users:
         return "it is installed for one user: it can be uninstalled in that user's session only"
@@ -91,6 +90,15 @@ def manual(case: Case) -> tuple[Manual, ...]:
                 )
                 for f in _entries(product)
                 if f.probe == "uninstall.users"
+            ]
+            found += [
+                Manual(
+                    f"{product.entry.id}: entry {code} among the programs",
+                    "Windows Installer does not know it: an upgrade left it behind, beside the one that is uninstalled",
+                    "once the product is gone, and none of its files and services is left, delete the entry from the "
+                    "registry",
+                )
+                for code in sorted(orphans(product, case))
             ]
     return tuple(found)
 
@@ -141,8 +149,7 @@ def _package_steps(product: Product, case: Case, condition: Condition) -> list[S
 
 def _msi_steps(product: Product, case: Case, condition: Condition) -> list[Step]:
     entry = product.entry
-    forbidden = {item.target.upper() for e in case.catalog.for_platform("windows") for item in e.never_touch}
-    codes = _codes(product, forbidden)
+    own = codes(product, case)
     given = case.policy.secrets.get(entry.id, {})
     secrets = {(given[s.name].property or s.name): f"{entry.id}.{s.name}" for s in entry.secrets if s.name in given}
     found = [
@@ -156,11 +163,11 @@ def _msi_steps(product: Product, case: Case, condition: Condition) -> list[Step]
             args={"code": code, "properties": _NO_RESTART},
             secrets=secrets,
         )
-        for code, label in codes
+        for code, label in own
     ]
     looked: dict[str, Value] = {
         "product": entry.id,
-        "codes": tuple(code for code, _label in codes),
+        "codes": tuple(code for code, _label in own),
         "services": tuple(
             sorted({f.record.get("name", "") for f in product.findings if f.signal.kind == "service"} - {""})
         ),
@@ -255,14 +262,28 @@ def _entries(product: Product) -> list[Finding]:
     return [f for f in product.findings if f.signal.kind in ("uninstall", "product_code")]
 
 
-def _codes(product: Product, forbidden: set[str]) -> Sequence[tuple[str, str]]:
-    """(code, name) of the product's machine-wide MSI entries, each once."""
+def codes(product: Product, case: Case) -> Sequence[tuple[str, str]]:
+    """(code, name) of the product's machine-wide MSI entries that are uninstalled, each once."""
+    left = orphans(product, case)
+    return sorted((code, name) for code, name in _listed(product, case).items() if code not in left)
+
+
+def orphans(product: Product, case: Case) -> frozenset[str]:
+    """Codes of entries that an upgrade left behind: Windows Installer knows another of the product, and not these."""
+    found = set(_listed(product, case))
+    unknown = {r.get("code", "").upper() for r in case.probe("msi").records if r.get("state") == "unregistered"} & found
+    return frozenset(unknown) if found - unknown else frozenset()
+
+
+def _listed(product: Product, case: Case) -> dict[str, str]:
+    """Code -> name of all machine-wide MSI entries of the product, but for those that are never touched."""
+    forbidden = {item.target.upper() for e in case.catalog.for_platform("windows") for item in e.never_touch}
     found: dict[str, str] = {}
     for finding in _entries(product):
         code = finding.record.get("key", "").strip().upper()
         if finding.probe == "uninstall.machine" and _CODE.match(code) and code not in forbidden:
             found.setdefault(code, finding.record.get("name", ""))
-    return sorted(found.items())
+    return found
 
 
 def _programs(product: Product) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Exclusion
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import ProviderPlatform
 from tests import cases
-from tests.cases import provider
+from tests.cases import provider, real
 from tests.inhibiting.shared import EXISTING, FILE, NONE, WATCHER, Row, defender, linux, probes, template, win
 
 DEFENDER = {"kind": "wsc", "name": "Windows Defender", "state": "active"}
@@ -199,9 +200,15 @@ ROWS: list[Row] = [
     ),
     (
         "defender_tamper_protection",
+        {**defender(IsTamperProtected="True"), "policy": {"exclusions": (Exclusion("path", "D:\\data"),)}},
+        "tamper protection is on, and may ignore without a word: the exclusion D:\\data",
         defender(IsTamperProtected="True"),
-        "tamper protection is on",
-        defender(IsTamperProtected="False"),
+    ),
+    (
+        "defender_tamper_protection",
+        {**defender(IsTamperProtected="True"), "replacement": real("mde_windows")},
+        "ForceDefenderPassiveMode = 1",
+        {**defender(IsTamperProtected="True", AMRunningMode="Passive Mode"), "replacement": real("mde_windows")},
     ),
     (
         "defender_disabled",
@@ -237,8 +244,26 @@ ROWS: list[Row] = [
     (
         "defender_passive",
         defender(ForceDefenderPassiveMode="1", onboarded="no"),
-        "not onboarded",
+        "does not take it back",
+        {**defender(ForceDefenderPassiveMode="1", onboarded="no"), "replacement": real("mde_windows")},
+    ),
+    (
+        "defender_passive",
         defender(ForceDefenderPassiveMode="1", onboarded="yes"),
+        "does not take it back",
+        {**defender(ForceDefenderPassiveMode="1", onboarded="yes"), "replacement": real("mde_windows")},
+    ),
+    (
+        "defender_passive",
+        {**defender(ForceDefenderPassiveMode="1", onboarded="no"), "facts": {"product_type": "workstation"}},
+        "not onboarded",
+        {**defender(ForceDefenderPassiveMode="1", onboarded="yes"), "facts": {"product_type": "workstation"}},
+    ),
+    (
+        "defender_passive",
+        {**defender(), "replacement": real("defender_av"), "fallback": real("mde_windows")},
+        "the replacement defender_av must be active, and the fallback mde_windows sets ForceDefenderPassiveMode = 1",
+        {**defender(), "replacement": real("mde_windows"), "fallback": real("defender_av")},
     ),
     # --- which scanner, which package
     (

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Exclusion
-from tests.inhibiting.shared import FILE, NONE, URL, Row, linux, probes, win, window
+from tests.inhibiting.shared import FILE, NEW, NONE, OLD, URL, Row, entries_of_kes, linux, probes, win, window
 
 ROWS: list[Row] = [
     # --- what the host works with
@@ -146,6 +146,12 @@ ROWS: list[Row] = [
         win(**probes(msi=[{"code": "{00000000-0000-0000-0000-000000000001}", "state": "missing"}])),
     ),
     ("msi_cache_missing", win(**probes(msi="denied")), "denied", win()),
+    (  # an entry that an upgrade left behind is in nobody's way while another of the product can be uninstalled
+        "msi_cache_missing",
+        entries_of_kes(OLD, msi=[{"code": OLD, "state": "unregistered"}]),
+        "Windows Installer does not know it",
+        entries_of_kes(OLD, NEW, msi=[{"code": OLD, "state": "unregistered"}, {"code": NEW, "state": "there"}]),
+    ),
     (
         "management_port_blocked",
         win(**probes(firewall=[{"profile": "domain", "enabled": "yes", "port": "5986", "allowed": "no"}])),
@@ -195,6 +201,12 @@ ROWS: list[Row] = [
         win(**probes(sessions=[{"user": "EX\\ada", "kind": "remote", "state": "active"}])),
         "EX\\ada is logged on",
         win(**probes(sessions=[{"user": "EX\\ada", "kind": "remote", "state": "active"}]), policy={"reboot": "never"}),
+    ),
+    (  # what logind keeps of somebody who is gone
+        "logged_on_sessions",
+        linux(**probes(sessions=[{"user": "ada", "kind": "remote", "state": "online"}])),
+        "ada is logged on",
+        linux(**probes(sessions=[{"user": "ada", "kind": "remote", "state": "closing"}])),
     ),
     (
         "logged_on_sessions",

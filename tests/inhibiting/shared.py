@@ -17,11 +17,28 @@ from tests.cases import NOW, provider
 
 Args = dict[str, t.Any]
 HASH = "a" * 64
+# Entries of two builds of one product, as an upgrade may leave them.
+OLD, NEW = "{11111111-AAAA-4B4B-9513-E98C0C3AACE3}", "{27534751-4A40-48BD-B393-BC3BF28C876E}"
 HOUR = datetime.timedelta(hours=1)
 
 
 def win(**more: t.Any) -> Args:
     return {"platform": "windows", "products": ["kes"], **more}
+
+
+def entries_of_kes(*codes: str, msi: list[dict[str, str]]) -> Args:
+    """A host with these entries of the endpoint product among its programs."""
+    listed = [
+        {
+            "view": "32",
+            "name": "Kaspersky Endpoint Security for Windows",
+            "publisher": "Kaspersky",
+            "key": code,
+            "uninstall": "x",
+        }
+        for code in codes
+    ]
+    return win(products=[], **probes(**{"uninstall.machine": listed, "msi": msi}))
 
 
 def agent(**more: t.Any) -> Args:

@@ -32,7 +32,9 @@ def test_defender_on_a_client_is_not_touched_before_the_removal() -> None:
     made = whole(make("defender_av", server=False, exclusions=EXCLUSIONS), "replacement")
     assert made.stage == ()
     kinds = [step.kind for step in made.cover]
-    assert kinds[:3] == ["add_exclusion"] * 3
+    # Its service takes no exclusion before it is back, and that happens when the old product is gone.
+    assert kinds[:5] == ["expect_defender", *["add_exclusion"] * 3, "set_preference"]
+    assert made.cover[0].args == {"property": "AMServiceEnabled", "value": "True"}
     assert "start_service" not in kinds
     assert kinds.index("set_preference") < len(kinds) - 1
 
