@@ -31,15 +31,28 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests that were taken, and the bytes of their bodies and of the answers'."""
+    """What was said by who was let in.
+
+    Attributes:
+        requests: all but polls.
+        received: bytes of their bodies.
+        polls: requests that only ask for output; how many come depends on how long the host takes.
+        sent: bytes of all answers.
+    """
 
     requests: int = 0
     received: int = 0
+    polls: int = 0
     sent: int = 0
 
     def since(self, earlier: Traffic) -> Traffic:
         """What came in between."""
-        return Traffic(self.requests - earlier.requests, self.received - earlier.received, self.sent - earlier.sent)
+        return Traffic(
+            self.requests - earlier.requests,
+            self.received - earlier.received,
+            self.polls - earlier.polls,
+            self.sent - earlier.sent,
+        )
 
 
 class Resource(Protocol):
@@ -71,10 +84,12 @@ class _HTTPServer(ThreadingHTTPServer):
         self._counting = threading.Lock()
         super().__init__(address, _Handler)
 
-    def count(self, *, requests: int = 0, received: int = 0, sent: int = 0) -> None:
+    def count(self, *, requests: int = 0, received: int = 0, polls: int = 0, sent: int = 0) -> None:
         with self._counting:
             so_far = self.traffic
-            self.traffic = Traffic(so_far.requests + requests, so_far.received + received, so_far.sent + sent)
+            self.traffic = Traffic(
+                so_far.requests + requests, so_far.received + received, so_far.polls + polls, so_far.sent + sent
+            )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -109,7 +124,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(411 if not length else 413)
             return
         body = self.rfile.read(int(length))
-        self.server.count(requests=1, received=len(body))
         if self._happens("login"):
             return
         decision = self.authenticator.decide(self.headers.get("Authorization", ""))
@@ -141,6 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
         except soap.Fault as error:
             request = error
         operation = "" if isinstance(request, soap.Fault) else request.operation
+        if operation == "Receive":
+            self.server.count(polls=1)
+        else:
+            self.server.count(requests=1, received=len(body))
         if self._happens(operation):
             return
         status, response = self._respond(request)
