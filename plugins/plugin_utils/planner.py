@@ -18,6 +18,19 @@ from .plan import Gap, Hit, Manual, Plan, State, Step
 from .steps import KINDS, Condition
 from .verdict import Verdict
 
+# Families of products that scan nothing: without them a host is as protected as with them.
+_NO_SCANNER: t.Final = ("agent", "console")
+# Topic of a fact that no step takes care of -> why not, and what a person does about it.
+_BY_HAND: t.Final = {
+    "integration": (
+        "it belongs to a service of this host and is changed by a person, or by opt-in with a backup",
+        "take the line out of the configuration and reload the service",
+    ),
+    "reinstall": (
+        "it would bring the product back; what it belongs to is not ours to change",
+        "take it away where it comes from: the job, the policy, the deployment tool, the file",
+    ),
+}
 TIME: t.Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -119,13 +132,16 @@ def _reboot(case: Case, commit: Sequence[Step]) -> Iterable[Step]:
     if case.policy.reboot == "never" or not commit:
         return
     inside = " inside the maintenance window" if case.policy.reboot == "window" else ""
+    why = "what was installed may need a restart"
+    if any(step.section == "remove" for step in commit):
+        why = "drivers and filters of the old product leave the kernel with a restart"
     known = KINDS["reboot"]
     yield Step(
         id="reboot",
         phase="reboot",
         kind="reboot",
         target=case.host,
-        reason=f"drivers and filters of the old product leave the kernel with a restart{inside}",
+        reason=f"{why}{inside}",
         change=known.change,
         condition=Condition("reboot_required"),
         on_fail="continue",
@@ -163,13 +179,9 @@ def _manual(case: Case) -> tuple[Manual, ...]:
     found = [*removal.manual(case), *finish.manual(case)]
     told = {item.what for item in found}
     found += [
-        Manual(
-            f"{fact.topic}: {fact.text}",
-            "it belongs to a service of this host and is changed by a person, or by opt-in with a backup",
-            "take the line out of the configuration and reload the service",
-        )
+        Manual(f"{fact.topic}: {fact.text}", *_BY_HAND[fact.topic])
         for fact in case.assessment.context.facts
-        if fact.topic == "integration" and fact.text not in told
+        if fact.topic in _BY_HAND and fact.text not in told
     ]
     return tuple(dict.fromkeys(found))
 
@@ -202,6 +214,9 @@ def _gap(case: Case, steps: Sequence[Step]) -> Gap | None:
     falling = [s for s in commit if s.section == "fallback"]
     if not removing or case.replacement is None or case.replacement.kind == "none":
         return None
+    scans = any(p.works and p.entry.family not in _NO_SCANNER for p in case.assessment.products)
+    if not scans and case.assessment.context.protection == "active":
+        return Gap(0, 0, "what is removed protects nothing, and what protects the host stays")
     longest = sum(s.timeout for s in removing) + sum(s.timeout for s in covering) + sum(s.timeout for s in falling)
     if case.replacement.kind == "existing":
         return Gap(
@@ -209,6 +224,8 @@ def _gap(case: Case, steps: Sequence[Step]) -> Gap | None:
         )
     platform = case.replacement.platforms.get(case.platform)
     usual = sum(s.typical for s in removing) + sum(s.typical for s in covering)
+    if not scans:
+        return Gap(usual, longest, "nothing protects the host now; it lasts until the replacement is active")
     if platform is not None and platform.coexist == "passive":
         usual = sum(s.typical for s in covering)
         return Gap(usual, longest, "the replacement waits in passive mode and becomes active when the product is gone")
