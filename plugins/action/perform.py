@@ -76,7 +76,12 @@ class ActionModule(ActionBase):
         found = [f"`{name}` is no option" for name in sorted(map(str, set(given) - self._VALID_ARGS))]
         if given.get("phase") not in _PHASES:
             found.append(f"`phase` must be one of {', '.join(_PHASES)}, it is {given.get('phase')!r:.60}")
-        if not isinstance(given.get("digest"), str) or not _DIGEST.match(given["digest"]):
+        if not given.get("digest"):
+            found.append(
+                "`digest` is missing: it comes from `evict.kaspersky.scan` with `plan: true` in the same run; run the "
+                "playbook from its beginning, without --start-at-task and --tags"
+            )
+        elif not isinstance(given["digest"], str) or not _DIGEST.match(given["digest"]):
             found.append(f"`digest` must be the plan's 64 hex digits, it is {given.get('digest')!r:.80}")
         return "evict.kaspersky.perform: " + "; ".join(found) if found else ""
 

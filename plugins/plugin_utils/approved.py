@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import json
 import os
 import typing as t
@@ -24,6 +25,7 @@ Reason = t.Literal["plan_missing", "plan_expired", "plan_changed"]
 _AGAIN: t.Final = "make a new plan with `evict plan` and have that one approved"
 _NAME: t.Final = "name the plan.json of a run, or a file below its plans/, with `evict_approved_plan`"
 _SHOWN: t.Final = 100  # characters of a value in a difference
+_AROUND: t.Final = 20  # of them before the first that differs
 _HEAD: t.Final = b',"hosts":{\n'  # ends the first line of a plan.json as we write it
 _FIELDS: t.Final = (
     ("machine", "machine id"),
@@ -165,17 +167,34 @@ def _step(old: Mapping[str, t.Any], new: Mapping[str, t.Any]) -> Iterator[str]:
             for key in sorted(old[name].keys() | new[name].keys()):
                 before, after = old[name].get(key), new[name].get(key)
                 if before != after:
-                    yield f"{name} {_said(key)}: approved {_said(before)}, now {_said(after)}"
+                    yield f"{name} {_said(key)}: {_two(before, after)}"
         else:
-            yield f"{name}: approved {_said(old[name])}, now {_said(new[name])}"
+            yield f"{name}: {_two(old[name], new[name])}"
 
 
-def _said(value: object) -> str:
+def _two(before: object, after: object) -> str:
+    """Both values: of texts with several lines those that differ, of what is long the part from which on it does."""
+    if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+        lines = before.splitlines(), after.splitlines()
+        less, more = ([line for line in mine if line not in its] for mine, its in (lines, lines[::-1]))
+        if less or more:
+            approved = f"approved with {', '.join(map(_said, less))}" if less else "approved without it"
+            return f"{approved}, now {'with ' + ', '.join(map(_said, more)) if more else 'without it'}"
+    texts = _said(before, None), _said(after, None)
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
+    same = sum(1 for _ in alike) if max(map(len, texts)) > _SHOWN else 0
+    start = same - _AROUND if same > 2 * _AROUND else 0
+    was, now = (f"...{text[start:]}" if start else text for text in texts)
+    return f"approved {_cut(was, _SHOWN)}, now {_cut(now, _SHOWN)}"
+
+
+def _said(value: object, limit: int | None = _SHOWN) -> str:
     """A value in words that can do nothing to a terminal."""
-    if value is None:
-        return "nothing"
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+    return "nothing" if value is None else _cut(json.dumps(value), limit)
+
+
+def _cut(text: str, limit: int | None) -> str:
+    return text if limit is None or len(text) <= limit else text[:limit] + "..."
 
 
 def _read(path: Path) -> bytes:

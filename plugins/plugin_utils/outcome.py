@@ -82,8 +82,8 @@ def _predicted(step: Step, gone: set[t.Any]) -> Outcome:
 
 
 def would_change(outcomes: Iterable[Outcome]) -> bool:
-    """Would something change for sure? What is only `planned` does not count."""
-    return any(outcome.status == "would_do" and outcome.changes for outcome in outcomes)
+    """Would something change, or could it? What is only `planned` counts: nobody may be told that it stays as it is."""
+    return any(outcome.status in PREDICTED and outcome.changes for outcome in outcomes)
 
 
 def accounts(plan: Plan, outcomes: Sequence[Outcome], phase: Phase | None = None) -> list[str]:

@@ -103,7 +103,7 @@ def strangers(
     for owner in sorted(secrets):
         if owner not in known:
             hint = _near(owner, known) or f"known are {', '.join(sorted(known))}"
-            said.append(f"`evict_secrets` names {owner[:60]!r}, which takes no secret: {hint}")
+            said.append(f"`evict_secrets` names {owner[:60]!r}, which takes no secret; {hint}")
             continue
         for name in sorted(set(secrets[owner]) - known[owner]):
             hint = _near(name, known[owner]) or f"known are {', '.join(sorted(known[owner]))}"

@@ -290,6 +290,8 @@ class Condition:
 
     def words(self) -> str:
         """The condition for a reader; empty for `always`."""
+        if self.name == "product_absent" and " " in self.of:
+            return f"only when {self.of.replace(' ', ' and ')} were looked for again and are gone"
         return "" if self.name == "always" else CONDITIONS[self.name][1].format(of=self.of)
 
 

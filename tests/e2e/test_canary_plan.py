@@ -298,7 +298,7 @@ WRONG: t.Final[dict[str, tuple[dict[str, t.Any], list[str]]]] = {
     ),
     "names": (
         {"evict_secrets": {"falcn": {"TOKEN": {"variable": "x"}}, "kes": {"KLPASWD": {"variable": "vault_whole"}}}},
-        ["'falcn', which takes no secret: did you mean `falcon`?", "which kes does not take: did you mean `KLPASSWD`?"],
+        ["'falcn', which takes no secret; did you mean `falcon`?", "which kes does not take: did you mean `KLPASSWD`?"],
     ),
     "settings": (
         {

@@ -263,3 +263,24 @@ def test_another_digest_is_always_explained(old: Plan, new: Plan) -> None:
     if old == new:
         assert said == []
     assert all(text.isprintable() and text.isascii() for text in said)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "# " + "x" * 200 + "\nPath /srv/a\nEnd\n",
+            "# " + "x" * 200 + "\nPath /srv/b\nEnd\n",
+            'approved with "Path /srv/a", now with "Path /srv/b"',
+        ),
+        ("A\nB\n", "A\nB\nC\n", 'approved without it, now with "C"'),
+        ("A\nB\nC\n", "A\n", 'approved with "B", "C", now without it'),
+        ("A\nB\n", "B\nA\n", 'approved "A\\nB\\n", now "B\\nA\\n"'),
+        ("x" * 300 + "1", "x" * 300 + "2", f'approved ...{"x" * 20}1", now ...{"x" * 20}2"'),
+    ],
+)
+def test_of_long_values_what_differs_is_shown(before: str, after: str, said: str) -> None:
+    """A configuration file of fifty lines is told apart by the one line that is another."""
+    steps = [dataclasses.replace(OLD.steps[0], args={"text": text}) for text in (before, after)]
+    old, new = (dataclasses.replace(OLD, steps=(step, *OLD.steps[1:])) for step in steps)
+    assert list(approved.changes(old, new)) == [f'step "{OLD.steps[0].id}": args "text": {said}']

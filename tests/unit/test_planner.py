@@ -36,7 +36,7 @@ def test_product_before_agent_and_the_agent_on_condition() -> None:
     owners = list(dict.fromkeys(s.owner for s in plan.steps if s.section == "remove"))
     assert owners == ["kesl-gui", "kesl", "klnagent64"]
     (agent,) = [s for s in plan.steps if s.id.startswith("remove.klnagent64.package")]
-    assert agent.condition.words() == "only when kesl-gui kesl was looked for again and is gone"
+    assert agent.condition.words() == "only when kesl-gui and kesl were looked for again and are gone"
     assert plan.point_of_no_return == "remove.kesl-gui.package.kesl-gui:amd64"
 
 
