@@ -38,8 +38,9 @@ def brief(plan: Mapping[str, t.Any]) -> dict[str, t.Any]:
     hits = [hit["id"] + (" (waived)" if hit["waived"] else "") for hit in plan["inhibitors"]]
     if hits:
         found["inhibitors"] = hits
+    going = " ".join(dict.fromkeys(s["owner"] for s in plan["steps"] if s["section"] == "remove"))
     for section in _SECTIONS:
-        mine = [_step(s) for s in plan["steps"] if section in (s["section"], s["phase"]) and _of(s) == section]
+        mine = [_step(s, going) for s in plan["steps"] if section in (s["section"], s["phase"]) and _of(s) == section]
         if mine:
             found[section] = mine
     if plan["manual"]:
@@ -51,9 +52,12 @@ def _of(step: Mapping[str, t.Any]) -> str:
     return str(step["section"] or step["phase"])
 
 
-def _step(step: Mapping[str, t.Any]) -> str:
+def _step(step: Mapping[str, t.Any], going: str) -> str:
+    """A step in brief; `going` names the products that the plan removes, in order."""
     condition = step["condition"]
     text = str(step["id"])
+    if step["phase"] == "finish" and condition == {"name": "product_absent", "of": going}:
+        return f"{text} if all are gone"
     if condition["name"] == "remains" and text.endswith(condition["of"]):
         return f"{text} if it remains"
     if condition["name"] != "always":

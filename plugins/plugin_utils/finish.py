@@ -7,6 +7,7 @@ remove holds one to keep, the step names what it leaves standing.
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,7 @@ from .catalog import Entry, NeverTouch, Residue
 from .findings import Finding, Weight
 from .paths import parts, reaches
 from .plan import Manual, Step, Value
-from .removal import may_purge, package_name
+from .removal import in_order, may_purge, package_name
 from .steps import KINDS, Condition
 
 _KIND: t.Final = {
@@ -70,6 +71,11 @@ def steps(case: Case) -> tuple[Step, ...]:
     for entry in case.catalog.for_platform(case.platform) if found else ():
         if entry.generic:
             found |= {step.id: step for step in _safe(entry, case) if step.id not in found}
+    # A package whose removal failed needs its tree for the next try, and products share folders: all are gone, or all
+    # stays. What is no longer there when its turn comes needs no condition.
+    if going := " ".join(product.entry.id for product in in_order(case.assessment.products)):
+        gone = Condition("product_absent", going)
+        found = {id: dataclasses.replace(step, condition=gone) for id, step in found.items()}
     # Deepest first: what lies inside a path goes before the path.
     ordered = sorted(found.values(), key=lambda s: (_RANK[s.kind], -len(parts(s.target, "windows")), s.id))
     units = sorted({unit for product in _gone(case) for unit in _units(product)})

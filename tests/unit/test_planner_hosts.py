@@ -120,3 +120,16 @@ def test_two_providers_on_a_server_do_not_keep_each_other_off() -> None:
     plan = defended("mde_windows", facts={}, probes={"defender": [{"property": "feature", "value": "installed"}]})
     assert [hit.id for hit in plan.blocking] == ["defender_passive"]
     assert "make mde_windows the replacement and defender_av the fallback" in plan.blocking[0].remedy
+
+
+def test_nothing_is_purged_while_a_product_is_there() -> None:
+    """The package of a product whose tree is gone can never be removed any more: its own script lies in it."""
+    plan = planner.plan(cases.case(products=["kesl", "kesl-gui", "klnagent64"]))
+    assert plan.state == "act", plan.inhibitors
+    purges = [s for s in plan.steps if s.phase == "finish" and s.change == "irreversible"]
+    assert "/opt/kaspersky/kesl" in [s.args.get("path") for s in purges]
+    assert {(s.condition.name, s.condition.of) for s in purges} == {("product_absent", "kesl-gui kesl klnagent64")}
+    alone = planner.plan(cases.case(products=[("kesl", "leftover")]))
+    rests = [s for s in alone.steps if s.kind == "purge_path"]
+    assert rests
+    assert {s.condition.name for s in rests} == {"remains"}
