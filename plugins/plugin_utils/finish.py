@@ -141,9 +141,12 @@ def _stays(product: Product, finding: Finding, residue: Residue | None, case: Ca
     if finding.dangerous and kind in ("certificate", "trust_anchor"):
         return Manual(finding.text, *_CERTIFICATE)
     if finding.dangerous:
+        why = "a driver, filter or hook that may be live is never deleted by hand or by us"
+        if not any(p.works for p in case.assessment.products):
+            return Manual(finding.text, why, _HOOKED[1])
         return Manual(
             finding.text,
-            "a driver, filter or hook that may be live is never deleted by hand or by us",
+            why,
             "look again after the removal and a restart; what is left then needs the vendor's tool and a person",
         )
     if not case.policy.purge:

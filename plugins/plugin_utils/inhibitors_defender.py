@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 
 from . import cover, templates
 from .case import Case
-from .inhibitors_base import WINDOWS, Inhibitor, Met, Put, doubt, named, puts, records
+from .inhibitors_base import WINDOWS, Inhibitor, Met, Put, doubt, named, number, puts, records
 from .provider import StepTemplate
 
 # Steps that only make sense with Defender.
 _STEPS: t.Final = frozenset({"set_preference", "expect_defender", "update_signatures"})
 _SWITCH: t.Final = "ForceDefenderPassiveMode"
+_FIRST: t.Final = (6, 2)  # Windows 8, Server 2012
 _MANAGERS: t.Final = {"gpo": "group policy", "intune": "Intune", "sccm": "Configuration Manager"}
 
 
@@ -68,7 +69,15 @@ def _silent(case: Case) -> Iterator[Met]:
 
 
 def _payload(case: Case) -> Iterator[Met]:
-    if not _used(case) or "not_installed" not in _values(case, "feature"):
+    if not _used(case):
+        return
+    if _version(case) < _FIRST:  # what is called Defender there looks for spyware only
+        yield Met(
+            f"{case.seen.host.get('os_name') or 'this Windows'} has no Defender Antivirus",
+            "choose another replacement and fallback, such as `package`, for hosts of this version",
+        )
+        return
+    if "not_installed" not in _values(case, "feature"):
         return
     if case.seen.host.get("product_type") == "workstation":  # there it is no feature that could be installed
         yield Met(
@@ -81,6 +90,13 @@ def _payload(case: Case) -> Iterator[Met]:
         yield Met("the feature Windows-Defender was removed together with its files")
     elif "present" not in payload:
         yield Met("could not tell whether the files of the feature Windows-Defender are there")
+
+
+def _version(case: Case) -> tuple[int, ...]:
+    """The version of Windows; that of today where the host does not say."""
+    parts = [number(part) for part in case.seen.host.get("os_version", "").split(".")[:2]]
+    known = tuple(part for part in parts if part is not None)
+    return known if len(known) == len(parts) == 2 else (10, 0)
 
 
 def _passive(case: Case) -> Iterator[Met]:
@@ -184,13 +200,13 @@ INHIBITORS: t.Final = (
     ),
     Inhibitor(
         id="defender_payload_removed",
-        title="Defender's files were removed from this host",
+        title="Defender is not on this host and cannot be installed",
         platforms=WINDOWS,
         when="covers",
-        looks_at="`feature` and `payload` of probe `defender`",
+        looks_at="`feature` and `payload` of probe `defender`; the version of Windows",
         remedy="install the feature Windows-Defender from a repair source (DISM /Source), restart, then plan again",
         waivable=False,
-        why="the feature cannot be installed without its files",
+        why="nothing can be turned on that is not there",
         check=_payload,
     ),
     Inhibitor(

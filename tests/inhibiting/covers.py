@@ -236,6 +236,12 @@ ROWS: list[Row] = [
     ),
     (
         "defender_payload_removed",
+        {**defender(feature="installed"), "facts": {"product_type": "workstation", "os_version": "6.1"}},
+        "has no Defender Antivirus",
+        {**defender(feature="installed"), "facts": {"product_type": "workstation", "os_version": "6.3"}},
+    ),
+    (
+        "defender_payload_removed",
         defender(feature="not_installed", payload="removed"),
         "removed together with its files",
         defender(feature="not_installed", payload="present"),

@@ -133,3 +133,17 @@ def test_nothing_is_purged_while_a_product_is_there() -> None:
     rests = [s for s in alone.steps if s.kind == "purge_path"]
     assert rests
     assert {s.condition.name for s in rests} == {"remains"}
+
+
+def test_a_hook_that_nothing_takes_out_waits_for_no_removal() -> None:
+    driver = {
+        "name": "klif.KES-21-19",
+        "state": "running",
+        "path": "C:\\Windows\\System32\\drivers\\KES-21-19\\klif.sys",
+    }
+
+    def remedy(plan: Plan) -> str:
+        return next(task.remedy for task in plan.manual if "klif" in task.what)
+
+    assert "after the removal" in remedy(defended(probes={"drivers": [driver]}))
+    assert "after the removal" not in remedy(defended(products=[], probes={"drivers": [driver]}))
