@@ -7,8 +7,10 @@ import datetime
 import typing as t
 from collections.abc import Iterator, Mapping
 
+from . import findings
 from .case import Case
 from .inhibitors_base import BOTH, Inhibitor, Met, detail, doubt, named, puts, records, removed
+from .observation import CUT
 from .policy import Policy
 
 # Roles that slow down or break without exclusions, and roles of which one host at a time may be changed.
@@ -52,6 +54,24 @@ def _privilege(case: Case) -> Iterator[Met]:
         yield Met(f"the host was asked as {user}, not as root", "use `become` (-b) for this host")
     if case.platform == "windows" and case.seen.host.get("elevated", "yes") != "yes":
         yield Met(f"the host was asked as {user} without full rights", "log in with an administrator's account")
+
+
+def _looked(case: Case) -> Iterator[Met]:
+    """A product of which nobody knows is not removed, and may be the one that must go first, or that has a role."""
+    telling = {
+        probe
+        for entry in case.catalog.for_platform(case.platform)
+        if not entry.report_only
+        for signal in entry.signals
+        if signal.shows != "mention" and findings.capable(signal)
+        for probe in signal.probes
+    }
+    cut = {name for name, probe in case.seen.probes.items() if probe.status == "unknown" and probe.reason == CUT}
+    for probe in sorted(telling | cut):
+        if probe in cut or not probe.endswith(
+            ".users"
+        ):  # of users who are not logged on; what must go is there for the whole machine
+            yield from doubt(case, probe, "all that is on the host")
 
 
 def _reboot(case: Case) -> Iterator[Met]:
@@ -180,6 +200,20 @@ INHIBITORS: t.Final = (
         waivable=False,
         why="each step would fail",
         check=_privilege,
+    ),
+    Inhibitor(
+        id="partly_seen",
+        title="A part of the host could not be looked at",
+        platforms=BOTH,
+        when="acts",
+        looks_at=(
+            "probes that could show a working product, but for those of users who are not logged on; answers that were "
+            "cut"
+        ),
+        remedy="make the probes answer, then plan again",
+        waivable=True,
+        why="whoever waives it has looked at what the probes could not",
+        check=_looked,
     ),
     Inhibitor(
         id="pending_reboot",

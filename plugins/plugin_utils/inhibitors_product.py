@@ -62,7 +62,8 @@ def _works(found: Told) -> bool:
 def _bitlocker(case: Case) -> Iterator[Met]:
     managers = [p.entry.id for p in removed(case) if any("BitLocker" in n.target for n in p.entry.never_touch)]
     agents = [p.entry.id for p in removed(case) if _manages(p.entry)]
-    if not managers or not (agents or any(True for found in told(case, "manager"))):
+    deaf = any(case.probe(probe).status == "unknown" for probe in topic_probes(case, "manager"))
+    if not managers or not (agents or deaf or any(True for found in told(case, "manager"))):
         return  # without its console the product manages no keys
     for record in records(case, "encryption"):
         if "bitlocker" in record.get("method", "").lower() and (record.get("status") != "off" or record.get("detail")):
@@ -104,6 +105,9 @@ def _integration(case: Case) -> Iterator[Met]:
         entry = going.get(found.entry)
         if entry is not None and not _agreed(case, entry):
             yield Met(f"{found.text} still sends its traffic through {entry.id}")
+    signals = [s for e in going.values() if not _agreed(case, e) for s in e.signals if s.topic == "integration"]
+    for probe in sorted({probe for signal in signals for probe in signal.probes}):
+        yield from doubt(case, probe, "whether a service still works through the product")
 
 
 # --- no way to remove it

@@ -92,10 +92,10 @@ def _locked(case: Case) -> Iterator[Met]:
             continue
         if _state(case, product) == "set":
             yield Met(f"a password or policy locks {entry.id}, and no way is known to hand it a password")
-    if not any(p.entry.secrets for p in removed(case)):
+    # A product with a secret of its own is told by `lock_unknown`.
+    if any(not p.entry.secrets and p.entry.family in ("endpoint", "consumer") for p in removed(case)):
         for probe in topic_probes(case, "lock"):
-            if any(p.entry.family in ("endpoint", "consumer") for p in removed(case)):
-                yield from doubt(case, probe, "whether a password or policy locks the product")
+            yield from doubt(case, probe, "whether a password or policy locks the product")
 
 
 def _failing(case: Case) -> Iterator[Met]:

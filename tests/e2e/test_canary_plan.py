@@ -35,6 +35,7 @@ KEY = b"opens the vault"
 WIDE = SECRET.encode("utf-16-le").hex()
 ENDPOINTS: t.Final = ("packages.example", "database.clamav.net")
 KESL = "R packages.dpkg name=kesl version=12.1.0.1297 arch=amd64 state=ii"
+PROGRAM = "R paths path=/opt/kaspersky/kesl/libexec/kesl type=file executable=yes"
 
 
 def sealed(text: str) -> str:
@@ -45,6 +46,8 @@ def sealed(text: str) -> str:
 
 def answer(machine: int, *records: str) -> str:
     """Code of a stand-in for the host's shell: these records, and where a plan is asked for, nothing in its way."""
+    if any("name=kesl" in record for record in records):
+        records = (*records, PROGRAM)  # without it the package is in the way
     host = f"R host system=Linux os_id=debian os_version=12 arch=x86_64 machine_id={machine:032x} euid=0 init=systemd"
     probes = {record.split()[1]: "ok" for record in records}
     lines = [host, *records, *answers.whole(**probes)]

@@ -3,10 +3,23 @@
 
 from __future__ import annotations
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import CUT
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Exclusion
 from tests.inhibiting.shared import FILE, NEW, NONE, OLD, URL, Row, entries_of_kes, linux, probes, win, window
 
+DOMAIN = {"profile": "domain", "enabled": "yes", "port": "5986", "allowed": "yes", "current": "yes"}
+PUBLIC = {"profile": "public", "enabled": "yes", "port": "5986", "allowed": "no"}
+
 ROWS: list[Row] = [
+    # --- what could not be looked at
+    (
+        "partly_seen",
+        win(**probes(services="denied")),
+        "denied",
+        win(**probes(**{"uninstall.users": "a hive is damaged"})),
+    ),
+    ("partly_seen", linux(**probes(processes="no privilege")), "no privilege", linux(**probes(lines="denied"))),
+    ("partly_seen", linux(**probes(limits=CUT)), "was cut", linux(**probes(limits="no such file"))),
     # --- what the host works with
     (
         "package_manager_broken",
@@ -157,6 +170,12 @@ ROWS: list[Row] = [
         win(**probes(firewall=[{"profile": "domain", "enabled": "yes", "port": "5986", "allowed": "no"}])),
         "profile domain of Windows Firewall does not let in port 5986",
         win(found={"port": 0}, **probes(firewall=())),
+    ),
+    (  # a port that is let in for the network of the domain only is what most hosts have
+        "management_port_blocked",
+        win(**probes(firewall=[DOMAIN, {**PUBLIC, "current": "yes"}])),
+        "profile public of Windows Firewall does not let in port 5986",
+        win(**probes(firewall=[DOMAIN, {**PUBLIC, "current": "no"}])),
     ),
     (
         "management_port_blocked",

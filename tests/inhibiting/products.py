@@ -343,4 +343,23 @@ ROWS: list[Row] = [
         "klnagent is connected",
         linux(products=["ksc64"], **probes(peers=[peer("/opt/kaspersky/ksc64/sbin/klserver")])),
     ),
+    # --- what could not be told
+    (
+        "bitlocker_managed",
+        win(probes={"encryption": [BITLOCKER], "registry.machine": "denied"}),
+        "C: is under BitLocker (on)",
+        win(probes={"encryption": [BITLOCKER], "registry.users": "denied"}),
+    ),
+    (
+        "policy_lock",
+        {"platform": "windows", "products": ["kes", "k4w"], **probes(**{"registry.machine": "denied"})},
+        "denied",
+        win(**probes(**{"registry.machine": "denied"})),
+    ),
+    (
+        "integration_in_use",
+        linux(products=["kav4fs"], **probes(lines="denied")),
+        "could not tell whether a service still works through the product: denied",
+        linux(products=["kesl"], **probes(lines="denied")),
+    ),
 ]
