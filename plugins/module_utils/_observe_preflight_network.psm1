@@ -5,6 +5,7 @@
 # The network before an act, for win_observe_plan: can this host reach what a plan needs, and would Windows Firewall let the
 # management connection in once it is on its own again. Connections are opened and closed, nothing is sent but to a proxy.
 
+#AnsibleRequires -PowerShell ..module_utils._observe_cim
 #AnsibleRequires -PowerShell ..module_utils._observe_core
 #AnsibleRequires -PowerShell ..module_utils._observe_registry
 
@@ -35,6 +36,8 @@ $script:Profiles = [ordered]@{
     Private = @('PrivateProfile', 'StandardProfile')
     Public = @('PublicProfile')
 }
+# NetworkCategory of a network the host is on -> the profile it puts in force.
+$script:Categories = @{ 0 = 'Public'; 1 = 'Private'; 2 = 'Domain' }
 # Conditions of a rule that cannot be judged from here: it may let the controller in, or not.
 $script:Conditions = @('RA4', 'RA6', 'RA42', 'RA62', 'LA4', 'LA6', 'IF', 'IFType', 'RPort', 'RPort2_10', 'Security', 'Security2', 'Security2_9', 'RUAuth', 'RMauth', 'LUAuth', 'LUOwn', 'AppPkgId', 'Platform', 'Platform2', 'TTK', 'TTK2_22', 'TTK2_27')
 
@@ -327,6 +330,13 @@ Function Read-ObserveFirewallPort {
         throw 'no service mpssvc (Windows Firewall)'
     }
     $disabled = (Get-ObserveMachineValue -Path $script:FirewallService -Name @('Start')).Start -eq '4'
+    # Where nobody says which profiles are in force, all count.
+    $networks = Get-ObserveCim -Namespace 'root/StandardCimv2' -ClassName 'MSFT_NetConnectionProfile' -Property @('NetworkCategory') -Patience 2
+    $current = @(foreach ($network in $networks.items) {
+            if ($null -ne $network.NetworkCategory) {
+                $script:Categories[[int]$network.NetworkCategory]
+            }
+        })
     $here = @(Get-ObserveRule -Probe $Probe -Path "$script:FirewallKey\FirewallRules" -Port $Port)
     $managed = @(
         Get-ObserveRule -Probe $Probe -Path "$script:FirewallPolicyKey\FirewallRules" -Port $Port
@@ -336,6 +346,9 @@ Function Read-ObserveFirewallPort {
         $keys = $script:Profiles[$name]
         $enabled = (Get-ObserveProfileSetting -Key $keys -Name 'EnableFirewall' -Default '1') -ne '0'
         $record = @{ profile = $name.ToLowerInvariant(); enabled = $(if ($enabled -and -not $disabled) { 'yes' } else { 'no' }); port = $Port; allowed = 'yes'; detail = '' }
+        if ($current.Count -gt 0) {
+            $record.current = if ($current -contains $name) { 'yes' } else { 'no' }
+        }
         $rules = @($managed)
         if ((Get-ObserveProfileSetting -Key $keys -Name 'AllowLocalPolicyMerge' -Default '1') -ne '0') {
             $rules += $here

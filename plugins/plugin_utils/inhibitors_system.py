@@ -176,6 +176,8 @@ def _firewall(case: Case) -> Iterator[Met]:
         if record.get("port") != str(port):
             continue
         seen = True
+        if record.get("current") == "no":  # the host is on no network of this profile
+            continue
         allowed = record.get("allowed")
         if allowed != "yes":
             sure = "does not let in" if allowed == "no" else "may not let in"
@@ -299,7 +301,10 @@ INHIBITORS: t.Final = (
         title="Windows Firewall may shut out the management connection once the product's firewall is gone",
         platforms=WINDOWS,
         when="removes",
-        looks_at="probe `firewall` for the port of the connection, beside a product with a firewall of its own",
+        looks_at=(
+            "probe `firewall` for the port of the connection in the profiles in force, beside a product with a "
+            "firewall of its own"
+        ),
         remedy="let the port in by a rule for each profile (group policy, or New-NetFirewallRule), then plan again",
         waivable=True,
         why=(

@@ -2,11 +2,15 @@
 
 BeforeAll {
     $utils = Join-Path -Path $PSScriptRoot -ChildPath '../../../plugins/module_utils'
-    foreach ($name in @('core', 'registry', 'preflight_network')) {
+    foreach ($name in @('core', 'registry', 'cim', 'preflight_network')) {
         Import-Module -Name (Join-Path -Path $utils -ChildPath "_observe_$name.psm1") -Force -Global
     }
     . (Join-Path -Path $PSScriptRoot -ChildPath 'FakeRegistry.ps1')
     Mock -CommandName Open-ObserveBaseKey -ModuleName _observe_registry -MockWith { Open-FakeBaseKey -Hive $Hive -View $View }
+    $global:Networks = @()
+    Mock -CommandName Get-ObserveCim -ModuleName _observe_preflight_network -MockWith {
+        @{ reason = ''; items = @($global:Networks | ForEach-Object { @{ NetworkCategory = $_ } }) }
+    }
     $service = 'SYSTEM\CurrentControlSet\Services\mpssvc'
     $local = 'SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy'
     $policy = 'SOFTWARE\Policies\Microsoft\WindowsFirewall'
@@ -150,6 +154,18 @@ Describe 'firewall' {
         $answer.records[2].detail | Should -Be 'no rule allows it'
         $answer.records[0].port | Should -Be '5985'
         $answer.status | Should -Be 'ok'
+    }
+
+    It 'says which profiles are in force, where Windows says it' {
+        $machine = New-Machine -Rule @("${winrm}Profile=Domain|")
+        (Invoke-Firewall -Registry $machine).records[0].Contains('current') | Should -BeFalse
+        try {
+            $global:Networks = @(2, 0)
+            @((Invoke-Firewall -Registry $machine).records | ForEach-Object { $_.current }) | Should -Be @('yes', 'no', 'yes')
+        }
+        finally {
+            $global:Networks = @()
+        }
     }
 
     It 'is <allowed> with <label>' -ForEach @(
