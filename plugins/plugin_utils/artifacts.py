@@ -54,14 +54,8 @@ def _checked(source: Source, folder: Path) -> str:
         return f"{shown} on the controller cannot be read: {exc.strerror}"
     if not stat.S_ISREG(info.st_mode):
         return f"{shown} on the controller is not a plain file"
-    key = json.dumps([source.location, info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, source.signer])
-    with _memo(folder / MEMO) as memo:
-        known = _known(memo, key)
-        if known is None:
-            known = _read(source)
-            memo.seek(0, os.SEEK_END)
-            memo.write(json.dumps({"key": key, **known}) + "\n")
-            memo.flush()
+    times = (info.st_mtime_ns, info.st_ctime_ns)
+    known = _once(folder / MEMO, json.dumps([source.location, info.st_dev, info.st_ino, info.st_size, *times]), source)
     if fault := known["fault"]:
         return f"{shown} on the controller: {fault}"
     if known["sha256"] != source.sha256:
@@ -69,22 +63,43 @@ def _checked(source: Source, folder: Path) -> str:
     return ""
 
 
-def _memo(path: Path) -> t.TextIO:
-    """The notes of this run, locked: the first worker reads a file, the others wait for what it found."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with contextlib.suppress(OSError):  # no locks on this file system: a file is read more than once then
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    return os.fdopen(fd, "r+", encoding="utf-8")
+def _once(path: Path, key: str, source: Source) -> dict[str, str]:
+    """What is known of the file, from the notes of this run; they are locked: the first worker reads, the others wait.
+
+    The notes only save time. Where they cannot be kept, as on a full disk, the file is read again.
+    """
+    key = json.dumps([key, source.signer])
+    known: dict[str, str] | None = None
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError:
+        return _read(source)
+    try:
+        with contextlib.suppress(OSError):  # no locks on this file system: a file is read more than once then
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            known = _known(fd, key)
+        if known is None:
+            known = _read(source)
+            with contextlib.suppress(OSError):
+                size = os.fstat(fd).st_size
+                # A killed worker, or a full disk, may have left half a line.
+                cut = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+                files.write_all(fd, b"\n" * cut + json.dumps({"key": key, **known}).encode() + b"\n")
+    finally:
+        os.close(fd)
+    return known
 
 
-def _known(memo: t.TextIO, key: str) -> dict[str, str] | None:
-    for line in memo:
-        try:
-            data = json.loads(line)
-        except ValueError:
-            continue  # the line a killed worker was writing
-        if data.get("key") == key:
-            return {"sha256": str(data.get("sha256", "")), "fault": str(data.get("fault", ""))}
+def _known(fd: int, key: str) -> dict[str, str] | None:
+    with open(fd, "rb", closefd=False) as memo:
+        for line in memo:
+            try:
+                data = json.loads(line)
+            except ValueError:
+                continue  # the line a killed worker was writing
+            if isinstance(data, dict) and data.get("key") == key:
+                return {"sha256": str(data.get("sha256", "")), "fault": str(data.get("fault", ""))}
     return None
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -94,10 +96,71 @@ def test_a_file_is_read_once_and_again_when_it_changed(tmp_path: Path, folder: P
     assert len(memo.read_text().splitlines()) == 2
 
 
-def test_a_cut_line_of_the_notes_is_passed_over(tmp_path: Path, folder: Path) -> None:
+def test_a_file_of_the_same_size_and_time_is_read_again(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "agent.msi"
+    digest = made(path, b"installer")
+    assert artifacts.check(policy(path, digest), folder) == {"replacement": ""}
+    before = path.stat()
+    other = made(path, b"INSTALLER")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert other in artifacts.check(policy(path, digest), folder)["replacement"]
+
+
+@pytest.mark.parametrize("rest", [b'{"key": "half\n', b'{"key": "half', b"[1]\n7\n", b"\xff\xfe\x00\n"])
+def test_what_is_no_note_is_passed_over(tmp_path: Path, folder: Path, rest: bytes) -> None:
     digest = made(tmp_path / "agent.msi")
-    (folder / artifacts.MEMO).write_text('{"key": "half\n')
-    assert artifacts.check(policy(tmp_path / "agent.msi", digest), folder) == {"replacement": ""}
+    memo = folder / artifacts.MEMO
+    memo.write_bytes(rest)
+    for _ in range(2):
+        assert artifacts.check(policy(tmp_path / "agent.msi", digest), folder) == {"replacement": ""}
+    assert memo.read_bytes().count(digest.encode()) == 1
+
+
+@pytest.mark.parametrize("fault", ["link", "folder", "no_folder"])
+def test_notes_that_cannot_be_kept_cost_no_answer(tmp_path: Path, folder: Path, fault: str) -> None:
+    path = tmp_path / "agent.msi"
+    digest = made(path)
+    if fault == "link":
+        (folder / artifacts.MEMO).symlink_to(tmp_path / "elsewhere")
+    elif fault == "folder":
+        (folder / artifacts.MEMO).mkdir()
+    else:
+        folder.rmdir()
+    assert artifacts.check(policy(path, digest), folder) == {"replacement": ""}
+    assert "0" * 64 in artifacts.check(policy(path, "0" * 64), folder)["replacement"]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_costs_no_answer(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "agent.msi"
+    digest = made(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        assert artifacts.check(policy(path, digest), folder) == {"replacement": ""}
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert (folder / artifacts.MEMO).stat().st_size == 10
+    assert artifacts.check(policy(path, digest), folder) == {"replacement": ""}
+    assert (folder / artifacts.MEMO).read_bytes().count(digest.encode()) == 1
+
+
+def test_many_workers_read_a_file_once(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "agent.msi"
+    digest = made(path, b"x" * 3_000_000)
+    workers = []
+    for _ in range(20):
+        if (pid := os.fork()) == 0:
+            code = 1
+            try:
+                code = artifacts.check(policy(path, digest), folder) != {"replacement": ""}
+            finally:
+                os._exit(code)
+        workers.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in workers] == [0] * 20
+    assert len((folder / artifacts.MEMO).read_text().splitlines()) == 1
 
 
 def test_a_signature_that_no_tool_can_check_is_said(
