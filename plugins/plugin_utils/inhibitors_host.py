@@ -92,6 +92,8 @@ def _exclusive(case: Case) -> Iterator[Met]:
 
 
 def _roles(case: Case, wanted: frozenset[str], lacking: str) -> Iterator[Met]:
+    if case.seen.host.get("product_type") == "workstation":
+        wanted -= {"hyper_v"}  # machines that run on a workstation are its user's own, and serve nobody
     for record in records(case, "roles"):
         if record.get("role") in wanted:
             yield Met(f"{record['role'].replace('_', ' ')} ({record.get('source') or 'as the host says'}), {lacking}")

@@ -8,6 +8,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types impor
 from tests.inhibiting.shared import FILE, NEW, NONE, OLD, URL, Row, entries_of_kes, linux, probes, win, window
 
 DOMAIN = {"profile": "domain", "enabled": "yes", "port": "5986", "allowed": "yes", "current": "yes"}
+HYPER_V = {"role": "hyper_v", "source": "vmms"}
 PUBLIC = {"profile": "public", "enabled": "yes", "port": "5986", "allowed": "no"}
 
 ROWS: list[Row] = [
@@ -214,6 +215,18 @@ ROWS: list[Row] = [
         win(**probes(roles=[{"role": "domain_controller", "source": "NTDS"}])),
         "domain controller (NTDS)",
         win(**probes(roles=[{"role": "domain_controller", "source": "NTDS"}]), policy={"exclusive_group": "dcs"}),
+    ),
+    (
+        "role_without_exclusive_group",
+        win(**probes(roles=[HYPER_V])),
+        "hyper v (vmms)",
+        win(**probes(roles=[HYPER_V]), facts={"product_type": "workstation"}),
+    ),
+    (
+        "role_without_exclusions",
+        win(**probes(roles=[HYPER_V])),
+        "hyper v (vmms)",
+        win(**probes(roles=[HYPER_V]), facts={"product_type": "workstation"}),
     ),
     (
         "logged_on_sessions",
