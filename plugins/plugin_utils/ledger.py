@@ -19,7 +19,7 @@ from .evidence import EvidenceError, Log
 from .hostfile import file_name, host_of
 from .row import SCHEMA as ROWS_SCHEMA
 from .row import ProductRow, Row
-from .run import HOSTS, MANIFEST, ROWS, RUN_LOG
+from .run import HOSTS, MANIFEST, ROWS, RUN_LOG, is_log
 from .verdict import SEVERITY, Verb, Verdict
 
 MANIFEST_SCHEMA: t.Final = "evict.kaspersky/manifest/1"
@@ -199,7 +199,7 @@ def write_manifest(folder: Path, run: str) -> Path:
     for name in listing(folder):
         if name == MANIFEST:
             continue
-        if name.endswith(".jsonl"):
+        if is_log(name):
             log = evidence.load(folder / name)
             entries.append({"path": name, "size": log.size, "sha256": log.sha256})
             heads[name] = {"records": len(log.records), "digest": log.head}

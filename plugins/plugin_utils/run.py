@@ -96,6 +96,11 @@ def reset() -> None:
     _State.current, _State.refused = None, ""
 
 
+def is_log(name: str) -> bool:
+    """Is a file of the run folder, by its relative name, a chain of evidence? Notes of the run are none."""
+    return name == RUN_LOG or (name.startswith(f"{HOSTS}/") and name.endswith(".jsonl"))
+
+
 def run_id(policy: Policy, extra: Mapping[str, t.Any] | None = None) -> str:
     """The id of this run: `evict_run`, else the job id of AWX, else a time stamp made at import.
 

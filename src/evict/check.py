@@ -20,7 +20,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
 )
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG, is_log
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
 from .report import folder_of
@@ -44,7 +44,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="the run folder")
     folder = folder_of(parser.parse_args(args).run)
     names = ledger.listing(folder)
-    logs = {name: evidence.load(folder / name) for name in names if name.endswith(".jsonl")}
+    logs = {name: evidence.load(folder / name) for name in names if is_log(name)}
     problems = [f"{name}: {fault}" for name, log in logs.items() for fault in log.problems]
     problems += [f"{name}: {fault}" for name, log in logs.items() for fault in _form(log)]
     problems += [f"{name}: {fault}" for name, log in logs.items() if name == RUN_LOG for fault in _taken(log)]

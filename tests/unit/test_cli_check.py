@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import artifacts, evidence, ledger
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Source
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from evict import cli
 from tests import runs
@@ -23,6 +25,24 @@ def test_whole_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     said = capsys.readouterr().out
     assert "5 records in 3 files, complete" in said
     assert "keep a signed copy of manifest.json elsewhere" in said
+
+
+def test_notes_on_files_to_send_are_listed_and_no_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = runs.begun(tmp_path / "run", inventory=["a"], verdicts={"a": Verdict.ABSENT})
+    installer = tmp_path / "agent.msi"
+    installer.write_bytes(b"installer")
+    source = Source(method="file", location=str(installer), sha256="0" * 64, name="agent.msi")
+    assert artifacts.check(Policy(replacement_source=source), made.path)["replacement"]
+    ledger.write_rows(ledger.build(made.path))
+    ledger.write_manifest(made.path, made.run)
+    body = ledger.manifest(made.path)
+    assert body is not None
+    assert artifacts.MEMO in {entry["path"] for entry in body["files"]}
+    assert artifacts.MEMO not in body["heads"]
+    assert cli.main(["check-evidence", str(made.path)]) == 0, capsys.readouterr().out
+    (made.path / artifacts.MEMO).write_text("")
+    assert cli.main(["check-evidence", str(made.path)]) == 1
+    assert f"{artifacts.MEMO}: changed after the run ended" in capsys.readouterr().out
 
 
 def test_evidence_of_a_killed_run_is_valid_so_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
