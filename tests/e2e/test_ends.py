@@ -15,20 +15,21 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import playbooks
+from tests.e2e.test_canary_plan import answer
 from tests.e2e.test_evict import ABSENT, DEAD, evict, inventory
 
 SLOW = "time.sleep(60)\n"
 
 
 class Started:
-    """`evict audit` in the background, in its own session."""
+    """`evict audit`, or another verb, in the background, in its own session."""
 
-    def __init__(self, where: Path, *args: str) -> None:
+    def __init__(self, where: Path, *args: str, verb: str = "audit") -> None:
         self.where = where
         self.log = where / "out.txt"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "evict", "audit", *args, "--out", str(where / "run")],
+                [sys.executable, "-m", "evict", verb, *args, "--out", str(where / "run")],
                 cwd=where,
                 env=playbooks.environment(),
                 stdin=subprocess.DEVNULL,
@@ -49,6 +50,14 @@ class Started:
         """Wait for its end."""
         code = self.process.wait(timeout=120)
         return playbooks.Run(code, self.log.read_text(errors="replace"), self.where / "run")
+
+
+def wait_for(there: t.Callable[[], object]) -> None:
+    """Wait until something is there."""
+    deadline = time.monotonic() + 90
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def children(pid: int) -> list[int]:
@@ -87,6 +96,33 @@ def test_a_run_that_is_stopped_has_rows(tmp_path: Path, number: signal.Signals) 
     assert json.loads((tmp_path / "run" / "rows.json").read_text())["complete"] is False
     checked = evict(tmp_path, "check-evidence", str(tmp_path / "run"))
     assert checked.code == 0, checked.out
+
+
+def test_a_plan_run_that_is_killed_keeps_the_plans_it_made(tmp_path: Path) -> None:
+    """Plans come back from the evidence alone; a host without one has none, and no plan stands for it."""
+    hosts = inventory(tmp_path, a=answer(1), b=SLOW)
+    settings = {"evict_replacement": {"linux": "clamav"}, "evict_fallback": {"linux": "none"}, "evict_hosts": "all"}
+    consent = {"evict_consent": ["remove", "unprotected"]}
+    started = Started(tmp_path, "-i", hosts, "-e", json.dumps(settings | consent), verb="plan")
+    started.wait_for_evidence_of("a")
+    # The scan is recorded before its plan; the kill comes when the plan is there, too.
+    wait_for(lambda: list((tmp_path / "run" / "plans").glob("a.json")))
+    os.killpg(started.process.pid, signal.SIGKILL)
+    started.end()
+    stop_rest(Path(hosts))
+    folder = tmp_path / "run"
+    assert not (folder / "plan.json").exists()
+    first = json.loads((folder / "plans" / "a.json").read_text())
+    (folder / "plans" / "a.json").unlink()
+    told = evict(tmp_path, "report", str(folder))
+    assert "Traceback" not in told.out
+    data = json.loads((folder / "plan.json").read_text())
+    assert data["hosts"] == {"a": first}, told.out
+    rows = {row["host"]: row for row in json.loads((folder / "rows.json").read_text())["rows"]}
+    assert rows["a"]["plan"] == first["digest"]
+    assert rows["b"]["verdict"] in ("unknown", "not_attempted")
+    assert not rows["b"].get("plan")
+    assert evict(tmp_path, "check-evidence", str(folder)).code == 0
 
 
 def test_a_killed_worker_makes_its_host_unknown(tmp_path: Path) -> None:
