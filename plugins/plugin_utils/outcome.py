@@ -71,12 +71,14 @@ def _predicted(step: Step, gone: set[t.Any]) -> Outcome:
     condition = step.condition
     # When all goes well, what the plan itself removes is gone: the one condition a plan can answer.
     told = condition.name == "always" or (condition.name == "product_absent" and set(condition.of.split()) <= gone)
+    if step.phase == "finish" and step.kind.startswith("purge_"):
+        told = False  # whether anything is left by then, no plan can know
     return Outcome(
         step=step.id,
         phase=step.phase,
         status="would_do" if told else "planned",
         changes=step.change != "none",
-        why="" if told else condition.words(),
+        why="" if told else condition.words() or "only what is still there",
         seconds=step.typical,
     )
 

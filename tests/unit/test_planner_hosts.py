@@ -8,6 +8,7 @@ import typing as t
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import planner
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.outcome import predict
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan
 from tests import cases
 from tests.inhibiting.shared import NEW, OLD, entries_of_kes
@@ -129,6 +130,9 @@ def test_nothing_is_purged_while_a_product_is_there() -> None:
     purges = [s for s in plan.steps if s.phase == "finish" and s.change == "irreversible"]
     assert "/opt/kaspersky/kesl" in [s.args.get("path") for s in purges]
     assert {(s.condition.name, s.condition.of) for s in purges} == {("product_absent", "kesl-gui kesl klnagent64")}
+    told = {outcome.step: outcome for outcome in predict(plan)}
+    assert {told[s.id].status for s in purges} == {"planned"}, "what is left by then nobody knows"
+    assert all("were looked for again" in told[s.id].why for s in purges)
     alone = planner.plan(cases.case(products=[("kesl", "leftover")]))
     rests = [s for s in alone.steps if s.kind == "purge_path"]
     assert rests
