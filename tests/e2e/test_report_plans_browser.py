@@ -15,6 +15,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import report
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.ledger import Ledger
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.planned import Plans
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.report.text import QUIET
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import fleet, fleet_plans
@@ -164,6 +165,42 @@ def paper(chrome: Browser) -> str:
             "return [...document.querySelectorAll('#print .plan, #print .signature')].map(e => e.innerText).join('\\n')"
         )
     )
+
+
+def test_a_host_that_would_be_changed_is_told_apart_from_one_that_needs_attention(chrome: Browser, page: Path) -> None:
+    acting = {host: f"plan: act, {len(BOOK.plans[host].steps)} steps" for host in hosts("act")}
+    chrome.open(page, "#plan=act")
+    marks = chrome.js(
+        "return [...document.querySelectorAll('#body tr.host')].map(r => [r.cells[0].innerText, r.cells[1].innerText])"
+    )
+    assert 0 < len(marks) == min(100, len(acting))
+    assert all(mark.endswith(acting[host]) for host, mark in marks)
+    chrome.emulate(media="print")
+    titles = chrome.js("return [...document.querySelectorAll('#print h2')].map(e => e.textContent)")
+    assert titles[0] == f"Hosts that would be changed ({len(acting)})"
+    chrome.emulate()
+    chrome.open(page, "#verdict=attention")
+    chrome.emulate(media="print")
+    titles = chrome.js("return [...document.querySelectorAll('#print h2')].map(e => e.textContent)")
+    loud = [row for row in BOOK.rows if row.verdict not in QUIET and row.host not in acting]
+    assert titles[0] == f"Hosts that need attention ({len(loud)})"
+    heading = chrome.js("return document.querySelector('h1').textContent")
+    assert heading.startswith(f"{len(acting)} of {len(BOOK.rows)} hosts would be changed; {len(loud)} need attention: ")
+
+
+def test_evidence_of_a_host_with_a_plan_does_not_fill_the_paper(chrome: Browser, tmp_path: Path) -> None:
+    row = next(row for row in ROWS if row.host in hosts("act"))
+    book = fleet_plans.ledger([row])
+    seen = [sign for product in row.products for sign in product.evidence if sign not in row.reasons]
+    assert seen
+    chrome.open(written(tmp_path, book))
+    chrome.emulate(media="print")
+    text = chrome.js("return document.getElementById('print').innerText")
+    assert all(reason in text for reason in row.reasons)
+    assert not any(sign in text for sign in seen)
+    # Neither a digest nor the name of a host is broken on paper.
+    wide = "return [...document.querySelectorAll('.paper tbody td.digest')].map(e => [e.scrollWidth, e.clientWidth])"
+    assert all(inner <= outer for inner, outer in chrome.js(wide))
 
 
 def test_the_approval_document_holds_every_plan_with_its_digest(chrome: Browser, page: Path) -> None:

@@ -17,7 +17,9 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Gap, H
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.planned import Plans
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import _plans
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import html as page
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.report.text import QUIET
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import KINDS, Condition
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import fleet, fleet_plans, runs
 from tests.unit.test_report_html import Seen, data_of
 from tests.unit.test_report_text import WILD, is_inert
@@ -210,3 +212,18 @@ def test_no_text_of_a_plan_is_live_in_any_report(made: list[Plan]) -> None:
     assert not set("<>&") & set(seen.inside["script"][0])
     assert len(data_of(report.render("html", whole))["rows"]) == len(made)
     assert {tag for tag, _ in seen.tags} <= tags()
+
+
+def test_the_headline_counts_what_would_be_changed_and_what_needs_attention() -> None:
+    """A product with a plan is taken care of; one without needs attention, as does all that is blocked or unknown."""
+    rows = [*fleet.rows(300), runs.row("late", Verdict.PRESENT)]
+    ledger = fleet_plans.ledger(rows[:-1])
+    ledger = dataclasses.replace(ledger, rows=(*ledger.rows, rows[-1]))
+    (said,) = Seen(report.render("html", ledger)).inside["h1"]
+    acts = len(of("act"))
+    number = sum(row.verdict not in (*QUIET, Verdict.PRESENT, Verdict.LEFTOVERS) for row in ledger.rows) + 1
+    assert said.startswith(f"{acts} of 301 hosts would be changed; {number} need attention: ")
+    one = fleet_plans.plan_of(runs.row("one", Verdict.PRESENT))
+    assert one is not None
+    quiet = Seen(report.render("html", book(one))).inside["h1"]
+    assert quiet == ["1 of 1 host would be changed; none needs attention."]

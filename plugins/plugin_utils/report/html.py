@@ -101,6 +101,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
     """
     del limit
     page, style, script = _parts()
+    whole = _plans.summary(ledger) if ledger.plans else None
     facts = {
         "title": "Kaspersky removal plan" if ledger.plans else "Kaspersky audit",
         "style": style,
@@ -108,11 +109,11 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
         "policy": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
         "base-uri 'none'; form-action 'none'",
         "run": _text(ledger.run),
-        "headline": _headline(ledger),
+        "headline": _headline(ledger, whole),
         "warnings": _warnings(ledger),
         "totals": _totals(ledger),
         "protection": _protection(ledger),
-        "plans": _plan_summary(ledger),
+        "plans": _plan_summary(ledger, whole),
         "provenance": _provenance(ledger),
     }
     head, tail = page.split("{{data}}")
@@ -157,10 +158,20 @@ def _text(text: str) -> str:
 # --- plain HTML: what can be read without JavaScript
 
 
-def _headline(ledger: Ledger) -> str:
-    loud = collections.Counter(row.verdict for row in ledger.rows if row.verdict not in QUIET)
+def _headline(ledger: Ledger, whole: _plans.Summary | None) -> str:
+    # A product that is there is what a plan is for; it needs attention where there is no plan for it.
+    planned = (Verdict.PRESENT, Verdict.LEFTOVERS)
+    loud = collections.Counter(
+        row.verdict
+        for row in ledger.rows
+        if row.verdict not in QUIET and not (row.verdict in planned and row.host in ledger.plans)
+    )
     number = sum(loud.values())
     hosts = f"{len(ledger.rows)} host{'s' * (len(ledger.rows) != 1)}"
+    if whole:
+        parts = ", ".join(f"{loud[v]} {_words(v)}" for v in SEVERITY if loud[v])
+        rest = f"{number} need{'s' * (number == 1)} attention: {parts}" if number else "none needs attention"
+        return f"{whole.states.get('act', 0)} of {hosts} would be changed; {rest}."
     if not number:
         return f"None of {hosts} needs attention."
     parts = ", ".join(f"{loud[v]} {_words(v)}" for v in SEVERITY if loud[v])
@@ -196,11 +207,10 @@ def _protection(ledger: Ledger) -> str:
     return _picture("Protection", "protection", [part for part in parts if part[4]])
 
 
-def _plan_summary(ledger: Ledger) -> str:
+def _plan_summary(ledger: Ledger, whole: _plans.Summary | None) -> str:
     """How many plans there are of which state, and each inhibitor with its remedy and the number of its hosts."""
-    if not ledger.plans:
+    if not whole:
         return ""
-    whole = _plans.summary(ledger)
     parts = [(name, STATES[name], words, meaning, whole.states.get(name, 0)) for name, words, meaning in _plans.STATES]
     said = [f"{whole.steps} steps on {_hosts(whole.states.get('act', 0))}"]
     if whole.irreversible:

@@ -60,6 +60,9 @@ function why(row) {
 }
 
 const stateOf = (plan) => data.states[plan[STATE]];
+const acts = (row) => Boolean(row[PLAN]) && stateOf(row[PLAN])[0] === "act";
+// What needs attention: every verdict that is not quiet, but for a host whose plan takes care of it.
+const isLoud = (row) => !verdictOf(row)[3] && !acts(row);
 const hitsOf = (row) => (row[PLAN] ? row[PLAN][HITS].map((number) => data.hits[number]) : []);
 const waiverOf = (texts) => {
   const [owner, reason, ticket, expires] = texts.map((number) => text[number]);

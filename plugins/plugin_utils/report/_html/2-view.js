@@ -64,7 +64,7 @@ function select() {
   const found = q.trim() ? finder(q) : null;
   const numbers = [];
   rows.forEach((row, number) => {
-    if (verdict === "attention" ? verdictOf(row)[3] : verdict && verdictOf(row)[0] !== verdict) return;
+    if (verdict === "attention" ? !isLoud(row) : verdict && verdictOf(row)[0] !== verdict) return;
     if (protection && protectionKey(protectionOf(row)) !== protection) return;
     if (platform && (text[row[PLATFORM]] || "not_known") !== platform) return;
     if (product && !hasProduct(row, product)) return;

@@ -85,6 +85,9 @@ function planTitle(plan) {
   return stateOf(plan)[1] + (steps ? `, ${steps} step${steps === 1 ? "" : "s"}` : "");
 }
 
+// What the verdict does not tell: that the host would be changed.
+const actsOf = (row) => (acts(row) ? el("span", { class: "acts" }, `plan: ${planTitle(row[PLAN])}`) : null);
+
 function planOf(plan) {
   const [digest, made, expires, machine] = words(plan.slice(DIGEST, ORDER));
   const own = [["Digest", digest], ["Machine", machine], ["Made", made], ["Valid until", expires]].filter(([, value]) => value);

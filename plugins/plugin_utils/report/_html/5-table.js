@@ -19,7 +19,7 @@ function line(row, number) {
     "tr",
     { class: "host" },
     el("td", { class: "name" }, name),
-    el("td", {}, tag(verdict[2], verdict[1])),
+    el("td", {}, tag(verdict[2], verdict[1]), actsOf(row)),
     el("td", {}, said(text[row[PLATFORM]])),
     el("td", {}, row[PROTECTION] === data.protection.length - 1 ? "" : tag(protection[1], protection[2])),
     found,
@@ -121,7 +121,7 @@ function count(keys) {
 
 function fill() {
   const verdicts = count((row) => [row[VERDICT]]);
-  const loud = rows.filter((row) => !verdictOf(row)[3]).length;
+  const loud = rows.filter(isLoud).length;
   choices("f-verdict", "all", [
     ...(loud ? [["attention", "needs attention", loud]] : []),
     ...data.verdicts.flatMap((v, n) => (verdicts.has(n) ? [[v[0], v[1], verdicts.get(n)]] : [])),

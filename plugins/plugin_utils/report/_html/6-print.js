@@ -16,13 +16,14 @@ function inFull(row, loud) {
     "tr",
     {},
     el("td", {}, said(text[row[HOST]])),
-    el("td", {}, tag(verdictOf(row)[2], verdictOf(row)[1])),
+    el("td", {}, tag(verdictOf(row)[2], verdictOf(row)[1]), actsOf(row)),
     el("td", {}, said(text[row[PLATFORM]])),
     el("td", {}, asked(row) ? protectionOf(row)[2] : ""),
     el("td", {}, said(productsOf(row))),
   );
   if (loud) {
-    const evidence = row[PRODUCTS].flatMap((product) => product[4]);
+    // Beside a plan the reasons are enough: what is approved are its steps, not a page of files for each host.
+    const evidence = row[PLAN] ? [] : row[PRODUCTS].flatMap((product) => product[4]);
     const numbers = [...new Set([...row[REASONS], ...evidence, ...row[UNKNOWN]])];
     made.append(el("td", {}, ...numbers.map((number) => el("p", { class: "said" }, text[number]))));
   }
@@ -58,19 +59,21 @@ function close(numbers, loud) {
 function print() {
   if ($("print").childElementCount) return;
   const filter = FILTERS.filter((name) => state[name]).map((name) => `${name === "q" ? "search" : name}: ${state[name]}`);
-  const loud = shown.filter((number) => !verdictOf(rows[number])[3]);
-  const rest = shown.filter((number) => verdictOf(rows[number])[3]);
+  const loud = shown.filter((number) => isLoud(rows[number]));
+  const changed = shown.filter((number) => acts(rows[number]));
+  const rest = shown.filter((number) => !isLoud(rows[number]) && !acts(rows[number]));
   const full = shown.length <= FULL;
   const basics = ["Host", "Verdict", "Platform", "Protection", "Products"];
   if (filter.length) $("print").append(el("p", {}, `Only hosts that pass this filter: ${filter.join(", ")}`));
   for (const [numbers, title, titles] of [
     [loud, "Hosts that need attention", [...basics, "Why, and what could not be inspected"]],
-    [rest, loud.length ? "All other hosts" : "Hosts", basics],
+    [changed, "Hosts that would be changed", [...basics, "Why"]],
+    [rest, loud.length + changed.length ? "All other hosts" : "Hosts", basics],
   ]) {
     if (!numbers.length) continue;
     $("print").append(el("h2", {}, `${title} (${numbers.length})`));
-    if (full) $("print").append(printTable(titles, numbers.map((number) => inFull(rows[number], numbers === loud))));
-    else $("print").append(...close(numbers, numbers === loud));
+    if (full) $("print").append(printTable(titles, numbers.map((number) => inFull(rows[number], numbers !== rest))));
+    else $("print").append(...close(numbers, numbers !== rest));
   }
   $("print").append(...planDocument(shown));
   $("print").hidden = false;
