@@ -61,23 +61,27 @@ class ActionModule(ActionBase):
         result["changed"] = False
         try:
             wanted = boolean(planned)
-            given = extra.names(self._loader)
+            extras = extra.names(self._loader)
+            given = {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
             settings = policy.validate(
-                {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")},
-                extra=given,
+                given,
+                extra=extras,
                 providers=knowledge.providers() if wanted else None,
-                where=extra.Places(task_vars, given),
+                where=extra.Places(task_vars, extras),
                 platform="windows" if self._on_windows() else "linux",
                 plan=wanted,
             )
             catalog = knowledge.catalog()
             folder = RunFolder.resolve(settings, task_vars).create(verb=Verb.PLAN if wanted else Verb.AUDIT)
             desk = Desk.open(self, settings, folder, task_vars) if wanted else None
+            hide = redact.Redactor([*self._secrets(task_vars), *(desk.vault.known() if desk else ())])
+            if desk is not None:
+                desk.spilt(given, hide)
         except (TypeError, PolicyError, CatalogError, ProvidersError, EvidenceError, DeskError) as exc:
             # A setting that is wrong is shown with its value, and the value may be a secret in the wrong place.
             said = redact.Redactor(self._secrets(task_vars)).known(str(exc))
             return {**result, "failed": True, "msg": said, "refused": not isinstance(exc, EvidenceError)}
-        return self._scan(result, settings, catalog, folder, desk, task_vars)
+        return self._scan(result, settings, catalog, folder, desk, hide, task_vars)
 
     def _scan(
         self,
@@ -86,10 +90,10 @@ class ActionModule(ActionBase):
         catalog: Catalog,
         folder: RunFolder,
         desk: Desk | None,
+        hide: redact.Redactor,
         task_vars: dict[str, t.Any],
     ) -> dict[str, t.Any]:
         host = str(task_vars["inventory_hostname"])
-        hide = redact.Redactor([*self._secrets(task_vars), *(desk.vault.known() if desk else ())])
         try:
             seen, problem, way = self._observe(settings, desk, task_vars)
         except BaseException as exc:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from . import approved, artifacts, inhibitors, knowledge, planner, preflight, secret_names, waivers
 from .assess import Assessment
@@ -21,6 +21,7 @@ from .observation import Observation
 from .plan import Hit, Plan
 from .policy import Policy
 from .provider import Provider
+from .redact import Redactor
 from .run import RunFolder
 from .secret_vault import Vault
 
@@ -92,6 +93,28 @@ class Desk:
         )
         return cls(settings, controller, knowledge.catalog(), plans, vault)
 
+    def spilt(self, given: Mapping[str, t.Any], hide: Redactor) -> None:
+        """Refuse settings and waivers with a secret in a text that plans and evidence would show.
+
+        Args:
+            given: the settings as they were given, resolved.
+            hide: knows the secrets of the host.
+
+        Raises:
+            DeskError: names the settings, and never the secret.
+        """
+        waived = {**self.controller.waived, "whole_host": self.controller.excepted}
+        texts = {name: list(_texts(value)) for name, value in given.items() if name != "evict_secrets"}
+        texts["evict_waivers"] = [*texts.get("evict_waivers", ()), repr(waived), *self.controller.expired]
+        found = [
+            f"`{name}` holds a secret that `evict_secrets` or a login of this host names, and what it holds stands in "
+            "plans and evidence: take it out, or change the secret; a provider takes secrets by `evict_secrets` only"
+            for name, items in sorted(texts.items())
+            if any(hide.values({"": text})[""] != text for text in items)
+        ]
+        if found:
+            raise DeskError("\n".join(found))
+
     def provider(self, role: t.Literal["replacement", "fallback"], platform: str) -> Provider | None:
         """The provider the policy names for a platform."""
         names = self.settings.replacement if role == "replacement" else self.settings.fallback
@@ -140,6 +163,18 @@ class Desk:
             False,
         )
         return dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=(hit, *plan.inhibitors))
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text within a setting."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from (*_texts(key), *_texts(inner))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _needs() -> list[secret_names.Need]:

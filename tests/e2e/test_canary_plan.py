@@ -323,7 +323,31 @@ WRONG: t.Final[dict[str, tuple[dict[str, t.Any], list[str]]]] = {
             "`evict_reboot` ",
         ],
     ),
+    # All of them are right by their form; what they hold is known by `evict_secrets`.
+    "texts": (
+        {
+            "evict_exclusions": [{"path": f"/srv/{SECRET}"}],
+            "evict_replacement_source": {
+                **SETTINGS["evict_replacement_source"],
+                "location": f"https://packages.example/{quote(SECRET, safe='')}/falcon-sensor_7.20.0_amd64.deb",
+            },
+        },
+        ["`evict_exclusions` holds a secret that", "`evict_replacement_source` holds a secret that"],
+    ),
 }
+
+
+def test_a_secret_in_a_waiver_is_refused_without_being_shown(world: World, tmp_path: Path) -> None:
+    world = dataclasses.replace(world, left=tmp_path)
+    until = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=9)).date()
+    waiver = {**WAIVER, "reason": f"the password is {SECRET}", "expires": until}
+    (world.given / "told.yml").write_text(yaml.safe_dump({"schema": 1, "waivers": [waiver]}))
+    more = ["-e", f"evict_waivers={world.given / 'told.yml'}", "--limit", "kesl", "--check"]
+    code, said = world.run("run", "ansible", "playbook", "evict.kaspersky.remediate", *world.args("run"), *more)
+    assert code != 0
+    assert "`evict_waivers` holds a secret that" in said
+    assert not list((world.left / "run").glob("plans/*.json"))
+    nowhere(world)
 
 
 @pytest.mark.parametrize("name", WRONG)
