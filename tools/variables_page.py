@@ -39,7 +39,7 @@ marked *extra vars only* are refused when they come from an inventory, from `gro
 gives extra vars.
 
 Surveys and `-e name=value` give texts. `"72"`, `"true"` and `1, 10, 50` are taken for what they say; lists and mappings
-may be a text of YAML or JSON.
+may be a text of YAML or JSON. An answer that is left empty counts as not given.
 """
 _TAIL: t.Final = """\
 ## What goes together

@@ -182,7 +182,7 @@ def _two(before: object, after: object) -> str:
             return f"{approved}, now {'with ' + ', '.join(map(_said, more)) if more else 'without it'}"
     texts = _said(before, None), _said(after, None)
     alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False))
-    same = sum(1 for _ in alike) if max(map(len, texts)) > _SHOWN else 0
+    same = len(list(alike)) if max(map(len, texts)) > _SHOWN else 0
     start = same - _AROUND if same > 2 * _AROUND else 0
     was, now = (f"...{text[start:]}" if start else text for text in texts)
     return f"approved {_cut(was, _SHOWN)}, now {_cut(now, _SHOWN)}"

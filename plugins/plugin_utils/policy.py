@@ -133,6 +133,8 @@ def validate(
             found.append((name, _stranger(name)))
         elif extra is not None and name in EXTRA_ONLY and name not in extra:
             found.append((name, Mistake(_EXTRA_ONLY)))
+        elif name not in _EMPTY_SAYS and isinstance(variables[name], str) and not variables[name].strip():
+            continue  # a survey gives an empty text for what was left out
         else:
             try:
                 fields[variable.field] = variable.check(variables[name])
@@ -164,6 +166,8 @@ def for_plan(policy: Policy) -> None:
 _EXTRA_ONLY: t.Final = (
     "is taken from extra vars only: give it with -e or in a survey, never in inventory, group_vars or a playbook"
 )
+# An empty text is an answer here: no host, no verdict.
+_EMPTY_SAYS: t.Final = frozenset({"evict_hosts", "evict_fail_on"})
 _NAMES: t.Final[Mapping[str, str]] = {variable.field: name for name, variable in VARIABLES.items()}
 
 

@@ -150,7 +150,8 @@ def mapping(value: object) -> Mapping[t.Any, t.Any]:
         return value
     if isinstance(value, str) and not value.strip():
         return {}
-    raise refused(f"must be a mapping (`name: value`), it is {kind_of(value)}")
+    told = " which is neither YAML nor JSON of one" if isinstance(value, str) else ""
+    raise refused(f"must be a mapping (`name: value`), it is {kind_of(value)}{told}")
 
 
 def line(value: object) -> str:

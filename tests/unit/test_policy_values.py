@@ -397,3 +397,12 @@ def test_a_secret_in_any_place_of_the_secrets_is_never_shown(path: list[str], ba
     except PolicyError as exc:
         said = str(exc)
     assert CANARY not in said
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_what_a_survey_leaves_empty_is_not_given(blank: str) -> None:
+    """AWX hands over an empty text for each optional question nobody answered."""
+    answered = {name: blank for name in VARIABLES if name not in ("evict_hosts", "evict_fail_on")}
+    assert policy.validate(answered, extra=set(answered)) == Policy()
+    with pytest.raises(PolicyError, match="must name hosts"):
+        policy.validate({"evict_hosts": blank}, extra={"evict_hosts"})
