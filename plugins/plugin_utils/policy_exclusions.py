@@ -74,7 +74,8 @@ def exclusions(value: object) -> tuple[Exclusion, ...]:
     if isinstance(read, Mapping):
         read = [read] if read else []
     if not isinstance(read, (list, tuple)):
-        raise refused("must be a list such as `[{path: /srv/db}, {process: /usr/sbin/x}, {extension: mdf}]`", value)
+        words = "must be a list such as `[{path: /srv/db}, {process: /usr/sbin/x}, {extension: mdf}]`"
+        raise refused(words, value)
     mistakes: list[Mistake] = []
     found = [within(index, item, _exclusion, mistakes) for index, item in enumerate(read)]
     if mistakes:

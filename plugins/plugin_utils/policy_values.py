@@ -45,9 +45,8 @@ def provider_ids(value: object) -> Mapping[str, str] | str:
     if isinstance(value, str):
         return "" if not value.strip() else _provider_id(value)
     if not isinstance(value, Mapping):
-        raise refused(
-            "must be the name of a provider, or a mapping such as `{linux: clamav, windows: defender_av}`", value
-        )
+        words = "must be the name of a provider, or a mapping such as `{linux: clamav, windows: defender_av}`"
+        raise refused(words, value)
     mistakes: list[Mistake] = []
     found: dict[str, str] = {}
     for platform, given in value.items():
@@ -309,7 +308,8 @@ def windows(value: object) -> tuple[Window, ...]:
             dict(zip(("start", "end"), part.split("/"), strict=False)) for part in re.split(r"[\s,]+", value) if part
         ]
     if not isinstance(value, (list, tuple)):
-        raise refused("must be a list of windows such as `{start: '2030-01-05T22:00:00+01:00', end: ...}`", value)
+        words = "must be a list of windows such as `{start: '2030-01-05T22:00:00+01:00', end: ...}`"
+        raise refused(words, value)
     mistakes: list[Mistake] = []
     found = [within(index, item, _window, mistakes) for index, item in enumerate(value)]
     if mistakes:

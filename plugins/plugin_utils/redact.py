@@ -32,8 +32,8 @@ def _forms(secret: str) -> Iterator[str]:
     yield from _quoted(secret)
     for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
         raw = secret.encode(encoding, "surrogatepass")
-        for encoded in (*_hex(raw), *_base64(raw)):
-            yield encoded
+        yield from _hex(raw)
+        yield from _base64(raw)
     plain = secret.encode("utf-8", "surrogatepass")
     whole = "".join(f"%{byte:02X}" for byte in plain)
     for encoded in (quote(plain), quote(plain, safe=""), quote_plus(plain), whole):

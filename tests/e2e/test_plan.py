@@ -9,6 +9,8 @@ from pathlib import Path
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import approved, ledger, plans
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb
 from tests import runs
+from tests.e2e import playbooks
+from tests.e2e.test_canary_plan import answer
 from tests.e2e.test_evict import DEAD, evict
 
 SETTINGS = {
@@ -40,7 +42,9 @@ def test_without_a_target_nothing_is_started(tmp_path: Path) -> None:
 
 
 def test_one_machine_under_two_names_is_never_acted_upon(tmp_path: Path) -> None:
-    local = "ansible_connection=local"
+    # Not this machine itself: one without an id, such as a bare root, would be nobody's twin.
+    fake = playbooks.stand_in(tmp_path / "sh", answer(1))
+    local = f"ansible_connection=local ansible_shell_executable={fake}"
     code, said = plan(tmp_path, inventory(tmp_path, f"one {local}", f"two {local}", f"dead {DEAD}"))
     assert code == 2, said
     assert "Traceback" not in said

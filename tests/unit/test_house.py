@@ -59,6 +59,15 @@ def test_links_in_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def _yields(node: ast.stmt, target: ast.expr) -> bool:
+    """Does it yield what the loop gives, as it is?"""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Yield)
+        and (node.value.value is not None and ast.unparse(node.value.value) == ast.unparse(target))
+    )
+
+
 def test_names_that_ansible_test_refuses_in_plugins() -> None:
     """Its pylint runs in tests/lab only; this says the commonest of its findings at once."""
     refused = {"_", "foo", "bar", "baz", "toto", "tutu", "tata"}
@@ -70,6 +79,12 @@ def test_names_that_ansible_test_refuses_in_plugins() -> None:
             elif isinstance(node, ast.ImportFrom):
                 same = [alias.name for alias in node.names if alias.asname == alias.name]
                 found += [f"{path.relative_to(tree.ROOT)}:{node.lineno}: {name} as {name}" for name in same]
+            elif isinstance(node, ast.For) and len(node.body) == 1 and _yields(node.body[0], node.target):
+                found.append(f"{path.relative_to(tree.ROOT)}:{node.lineno}: yield from")
+            elif isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and len(node.exc.args) > 1:
+                first = node.exc.args[0]
+                if isinstance(first, ast.Constant) and re.search(r"%|\{.*\}", str(first.value)):
+                    found.append(f"{path.relative_to(tree.ROOT)}:{node.lineno}: looks like a format")
             elif isinstance(node, ast.Assert):
                 found.append(f"{path.relative_to(tree.ROOT)}:{node.lineno}: assert")
     assert found == []
