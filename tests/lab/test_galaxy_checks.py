@@ -14,6 +14,7 @@ The environments come from the package index once and are kept in the cache fold
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
 import json
 import os
@@ -33,6 +34,7 @@ CORE = "2.19"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LEFT_OUT = {"pslint", "validate-modules"}
 # The tarball has no address of a repository yet, and the importer wants one; it stands in for the real one.
+TARGET = b"---\nextra_vars:\n  evict_hosts: all\n"
 ADDRESS = "https://example.invalid/evict.kaspersky"
 # ansible-test fetches get-pip from a server of its own, unless it lies here; this does the same with what Python has.
 GET_PIP = """\
@@ -159,18 +161,28 @@ def test_nothing_is_ignored(collection: Path) -> None:
 
 
 def with_address(tarball: Path, folder: Path) -> Path:
-    """A copy whose manifest names a repository; everything else is byte by byte the same."""
+    """A copy whose manifest names a repository, and that tells the linter a target; all else is byte by byte the same.
+
+    A playbook that changes hosts has no default target, so its syntax cannot be checked without one.
+    """
     copy = folder / tarball.name
-    with tarfile.open(tarball) as source, tarfile.open(copy, "w:gz") as target:
-        for member in source.getmembers():
-            stream = source.extractfile(member)
-            data = stream.read() if stream else b""
-            if member.name == "MANIFEST.json":
-                manifest = json.loads(data)
-                manifest["collection_info"]["repository"] = manifest["collection_info"]["repository"] or ADDRESS
-                data = json.dumps(manifest, indent=1).encode()
-                member.size = len(data)
-            target.addfile(member, io.BytesIO(data) if stream else None)
+    with tarfile.open(tarball) as source:
+        content = {m.name: (m, f.read() if (f := source.extractfile(m)) else None) for m in source.getmembers()}
+    listed = json.loads(content["FILES.json"][1] or b"")
+    digest = hashlib.sha256(TARGET).hexdigest()
+    entry = {"name": ".ansible-lint", "ftype": "file", "chksum_type": "sha256", "chksum_sha256": digest, "format": 1}
+    listed["files"].append(entry)
+    files = json.dumps(listed, indent=1).encode()
+    manifest = json.loads(content["MANIFEST.json"][1] or b"")
+    manifest["collection_info"]["repository"] = manifest["collection_info"]["repository"] or ADDRESS
+    manifest["file_manifest_file"]["chksum_sha256"] = hashlib.sha256(files).hexdigest()
+    content["FILES.json"] = (content["FILES.json"][0], files)
+    content["MANIFEST.json"] = (content["MANIFEST.json"][0], json.dumps(manifest, indent=1).encode())
+    content[".ansible-lint"] = (tarfile.TarInfo(".ansible-lint"), TARGET)
+    with tarfile.open(copy, "w:gz") as target:
+        for member, data in content.values():
+            member.size = len(data or b"")
+            target.addfile(member, None if data is None else io.BytesIO(data))
     return copy
 
 
