@@ -156,26 +156,25 @@ class ActionModule(ActionBase):
     ) -> tuple[Observation | None, Trouble | None, str]:
         if self._on_windows():
             return self._observe_windows(settings, desk, task_vars)
-        script = knowledge.OBSERVE_LINUX
+        script, asked = knowledge.OBSERVE_LINUX, None
         if desk is not None:
             asked = desk.ask("linux")
             bare = not asked["endpoints"] and not asked["packages"]
             script = knowledge.OBSERVE_LINUX_PLAN_BARE if bare else knowledge.OBSERVE_LINUX_PLAN
-        seen, problem, way = self._observe_posix(settings, script, task_vars, desk)
+        seen, problem, way = self._observe_posix(settings, script, task_vars, asked)
         if seen is not None and seen.platform == "macos":
             return self._observe_posix(settings, knowledge.OBSERVE_MAC, task_vars)
         return seen, problem, way
 
     def _observe_posix(
-        self, settings: Policy, script: str, task_vars: dict[str, t.Any], desk: Desk | None = None
+        self, settings: Policy, script: str, task_vars: dict[str, t.Any], asked: dict[str, list[str]] | None = None
     ) -> tuple[Observation | None, Trouble | None, str]:
-        asked = {} if desk is None else desk.ask("linux")
-        values = {f"PREFLIGHT_{name.upper()}": "\n".join(items) for name, items in asked.items()}
+        values = {f"PREFLIGHT_{name.upper()}": "\n".join(items) for name, items in (asked or {}).items()}
         values["TIMEOUT"] = str(settings.probe_timeout)
         answer = transport.run_script(self, script=script, values=values, prefix="EVICT_", task_vars=task_vars)
         if answer.trouble is not None:
             return None, answer.trouble, answer.way
-        seen = observation.parse_posix(answer.text, answer.nonce, preflight=desk is not None)
+        seen = observation.parse_posix(answer.text, answer.nonce, preflight=asked is not None)
         return seen, None if seen else trouble.answer(answer.text), answer.way
 
     def _observe_windows(

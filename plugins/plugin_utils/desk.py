@@ -8,6 +8,7 @@ that the planner stays a pure function of its case.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import typing as t
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from . import approved, artifacts, inhibitors, knowledge, planner, preflight, secret_names, waivers
 from .assess import Assessment
 from .case import Case, Controller
-from .catalog import Catalog
+from .catalog import Catalog, CatalogError
 from .observation import Observation
 from .plan import Hit, Plan
 from .policy import Policy
@@ -27,6 +28,12 @@ from .secret_vault import Vault
 
 if t.TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
+
+
+# At import, in the main process: every worker inherits it. A catalog with mistakes is told when a host is to be asked.
+with contextlib.suppress(CatalogError):
+    for _platform in preflight.KEYS:
+        preflight.places(knowledge.catalog(), _platform)
 
 
 class DeskError(ValueError):

@@ -62,11 +62,22 @@ def ask(
         "proxy": {proxy} if proxy and endpoints else set(),
         "packages": {p for role, provider in brought for p in _packages(policy, provider, platform, role)},
         "ports": {str(port)} if port else set(),
-        "stores": set(_stores(catalog, platform)),
+        "stores": places(catalog, platform)[0],
         "vaults": set(_never_touched(catalog, platform, _VAULT)),
-        "trees": set(_trees(catalog, platform)),
+        "trees": places(catalog, platform)[1],
     }
     return {key: sorted(found[key]) for key in KEYS.get(platform, ())}
+
+
+_PLACES: t.Final[dict[tuple[str, str], tuple[set[str], set[str]]]] = {}
+
+
+def places(catalog: Catalog, platform: str) -> tuple[set[str], set[str]]:
+    """Stores and product paths of a platform. They are the same for all hosts: found once, at best before the fork."""
+    key = (catalog.digest, platform)
+    if key not in _PLACES:
+        _PLACES[key] = (set(_stores(catalog, platform)), set(_trees(catalog, platform)))
+    return _PLACES[key]
 
 
 def _endpoints(policy: Policy, provider: Provider, platform: str, role: filling.Role) -> Iterator[str]:
