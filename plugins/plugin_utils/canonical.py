@@ -5,10 +5,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 
 class CanonicalError(ValueError):
     """A value has no canonical JSON form (not a number, an object JSON does not know, nested beyond reason)."""
+
+
+def lists(value: object) -> object:
+    """Tuples to lists, so that what is written equals what is read back."""
+    if isinstance(value, Mapping):
+        return {k: lists(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [lists(v) for v in value]
+    return value
 
 
 def dumps(obj: object) -> bytes:

@@ -161,6 +161,12 @@ def _stays(product: Product, finding: Finding, residue: Residue | None, case: Ca
     return Manual(f"{product.entry.id}: {finding.text}", why, remedy)
 
 
+def clear() -> Step:
+    """The last step of a plan that staged something."""
+    what = "installers and packages that were staged are of no use any more"
+    return _step("finish.staged", "remove_staged", "staging folder", what, {})
+
+
 def _goes_along(product: Product, finding: Finding, case: Case) -> bool:
     """Does what was found lie below a path that a step removes?"""
     record = finding.record

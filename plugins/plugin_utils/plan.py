@@ -66,7 +66,7 @@ class Step:
             "section": self.section,
             "kind": self.kind,
             "target": self.target,
-            "args": _lists(self.args),
+            "args": canonical.lists(self.args),
             "change": self.change,
             "condition": [self.condition.name, self.condition.of],
             "on_fail": self.on_fail,
@@ -189,7 +189,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, t.Any]:
         """As in `plans/<host>.json` and `plan.json` (schemas/plan-1.json)."""
-        data = t.cast("dict[str, t.Any]", _lists(dataclasses.asdict(self)))
+        data = t.cast("dict[str, t.Any]", canonical.lists(dataclasses.asdict(self)))
         for step, plain in zip(self.steps, data["steps"], strict=True):
             plain["condition"] = {"name": step.condition.name, "of": step.condition.of}
         data["products"] = [dict(zip(("id", "version", "state"), p, strict=True)) for p in self.products]
@@ -292,13 +292,4 @@ def _number(value: object) -> int:
 def _one_of(value: object, known: tuple[str, ...], what: str) -> t.Any:
     if value not in known:
         raise PlanError(f"{str(value)[:60]!r} is no {what} this version knows")
-    return value
-
-
-def _lists(value: object) -> object:
-    """Tuples to lists, so that what is written equals what is read back."""
-    if isinstance(value, Mapping):
-        return {k: _lists(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_lists(v) for v in value]
     return value

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from . import cover, finish, inhibitors, removal
 from .case import Case
-from .plan import Gap, Hit, Manual, Plan, State, Step
+from .plan import Gap, Manual, Plan, State, Step
 from .steps import KINDS, Condition
 from .verdict import Verdict
 
@@ -54,7 +54,7 @@ def plan(case: Case) -> Plan:
     steps: tuple[Step, ...] = ()
     if all(hit.waived is not None for hit in hits):
         faults, steps = _steps(case)
-        hits += tuple(_fault(text) for text in faults)
+        hits += tuple(inhibitors.hit("replacement_unfit", text) for text in faults)
     state: State = "act" if steps else "nothing_to_do"
     if any(hit.waived is None for hit in hits):
         state, steps = "blocked", ()
@@ -108,14 +108,11 @@ def _steps(case: Case) -> tuple[tuple[str, ...], tuple[Step, ...]]:
     if remove or not protected(case):
         first, second = cover.expand(case, "replacement"), cover.expand(case, "fallback")
     after = list(finish.steps(case))
-    covering = first.cover
-    if not second.cover:  # nothing to fall back to: the rest of the cover is tried all the same
-        covering = tuple(dataclasses.replace(s, on_fail="continue") for s in covering)
-    commit = [*remove, *covering, *second.cover]
+    commit = [*remove, *first.cover, *second.cover]
     staged = [*first.stage, *second.stage]
     found = [*staged, *commit, *_reboot(case, commit), *after]
     if staged:
-        found.append(_clear())
+        found.append(finish.clear())
     return (*first.faults, *second.faults), tuple(_unique(found))
 
 
@@ -147,31 +144,6 @@ def _reboot(case: Case, commit: Sequence[Step]) -> Iterable[Step]:
         on_fail="continue",
         timeout=known.timeout,
         typical=known.typical,
-    )
-
-
-def _clear() -> Step:
-    known = KINDS["remove_staged"]
-    return Step(
-        id="finish.staged",
-        phase="finish",
-        kind="remove_staged",
-        target="staging folder",
-        reason="installers and packages that were staged are of no use any more",
-        change=known.change,
-        on_fail="continue",
-        timeout=known.timeout,
-        typical=known.typical,
-    )
-
-
-def _fault(text: str) -> Hit:
-    return Hit(
-        "replacement_unfit",
-        "The replacement cannot be put on this host",
-        text,
-        "choose another provider, family, source or setting for this host (docs/providers.md)",
-        False,
     )
 
 

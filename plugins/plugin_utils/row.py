@@ -7,6 +7,7 @@ import dataclasses
 import json
 import typing as t
 
+from . import canonical
 from .plan import Plan, State
 from .verdict import Verdict
 
@@ -121,7 +122,7 @@ class Row:
         if not any(data[name] for name in _PLAN):
             for name in _PLAN:
                 del data[name]
-        return t.cast("dict[str, t.Any]", _lists(data))
+        return t.cast("dict[str, t.Any]", canonical.lists(data))
 
     @classmethod
     def from_dict(cls, data: t.Mapping[str, t.Any]) -> Row:
@@ -206,12 +207,3 @@ def _clip(text: str, limit: int) -> str:
 
 def _size(data: object) -> int:
     return len(json.dumps(data))
-
-
-def _lists(value: object) -> object:
-    """Tuples to lists, so that what is written equals what is read back."""
-    if isinstance(value, dict):
-        return {k: _lists(v) for k, v in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_lists(v) for v in value]
-    return value
