@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import typing as t
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,9 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import report
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Fact, ProductRow, Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import SEVERITY, Verdict
 from tests import fleet
-from tests.e2e import browser
 from tests.e2e.browser import Browser
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 NUMBER = 340
 ROWS = fleet.rows(NUMBER)
@@ -43,28 +43,9 @@ ATTACKS = (
 
 
 @pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    """One browser for all tests of this file."""
-    if lacks := browser.missing():
-        pytest.skip(lacks)
-    with browser.chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of an ordinary fleet."""
     return written(tmp_path_factory.mktemp("report"), ROWS)
-
-
-@pytest.fixture(autouse=True)
-def quiet(chrome: Browser) -> Iterator[None]:
-    """Whatever a test does, the console stays empty and nothing is asked for."""
-    chrome.complaints()
-    chrome.emulate()
-    yield
-    assert chrome.complaints() == []
-    assert chrome.requests() == {}
 
 
 def written(folder: Path, rows: list[Row]) -> Path:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import re
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,37 +18,19 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.report.text import
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import fleet, fleet_plans
-from tests.e2e import browser
 from tests.e2e.browser import Browser
 from tests.e2e.test_report_browser import ATTACKS, choose, click, column, status, type_in
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 ROWS = fleet.rows(340)
 BOOK = fleet_plans.ledger(ROWS)
 
 
 @pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    """One browser for all tests of this file."""
-    if lacks := browser.missing():
-        pytest.skip(lacks)
-    with browser.chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a plan run."""
     return written(tmp_path_factory.mktemp("report"), BOOK)
-
-
-@pytest.fixture(autouse=True)
-def quiet(chrome: Browser) -> Iterator[None]:
-    """Whatever a test does, the console stays empty and nothing is asked for."""
-    chrome.complaints()
-    chrome.emulate()
-    yield
-    assert chrome.complaints() == []
-    assert chrome.requests() == {}
 
 
 def written(folder: Path, book: Ledger) -> Path:
