@@ -73,8 +73,13 @@ collect() { # probes' lines on stdin -> the framed answer on stdout
   printf '%s E %s\n' "$nonce" "$lines"
 }
 
-probe() {
-  probe=$1 status=absent reason='' sent=0
+# Probes that come behind another one, in its process: one wants to know what the other found, or is too cheap for a process.
+# observe.sh says which.
+later=
+follow() { :; } # NAME of the probe that has just answered
+
+probe() { # NAME
+  IFS=$nl probe=$1 status=absent reason='' sent=0
   case $1 in *.*) "probe_${1%.*}_${1#*.}" ;; *) "probe_$1" ;; esac
   case $? in 126 | 127) unknown 'a program or a part of the script is missing' ;; esac
   case $euid:$reason in 0:*) ;; *'Permission denied'*) reason="$reason: run with privilege (become)" ;; esac

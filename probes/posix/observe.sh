@@ -7,6 +7,9 @@
 choose() { # -> probes
   probes="host packages.dpkg packages.rpm units init_scripts processes paths trees setup accounts modules firewall trust lines containers"
   probes="$probes protection peers reboot"
+  later=peers
   # A Mac only says that it is one; its own script comes next (observe_macos.sh), which a Linux host need not carry.
   [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host ;; esac
 }
+
+follow() { case $1 in processes) probe peers ;; esac; }

@@ -8,8 +8,21 @@ choose() { # -> probes, preflight
   probes="host packages.dpkg packages.rpm units init_scripts processes paths trees setup accounts modules firewall trust lines containers"
   probes="$probes protection peers reboot"
   preflight="egress repository manager space resources tools enforcement quarantine obstacles roles sessions desktop limits"
+  later="peers tools enforcement roles sessions desktop"
+  # Nothing is brought: these have nothing to do, and say so.
+  [ -n "$EVICT_PREFLIGHT_PACKAGES$EVICT_PREFLIGHT_ENDPOINTS" ] || later="$later egress repository limits"
   # A Mac only says that it is one; nothing is planned for it.
   [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host preflight='' ;; esac
   probes="$probes $preflight"
   [ -z "$preflight" ] || look_around
+}
+
+follow() { # those that wait for nobody share a process
+  case $1 in
+    processes) probe peers ;;
+    resources)
+      IFS=' '
+      for name in ${later#peers}; do probe "$name"; done
+      ;;
+  esac
 }

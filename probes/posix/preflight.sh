@@ -40,7 +40,7 @@ soon() { # PID... of all probes
   IFS=' '
   pids='' names=
   for name in $probes; do
-    case $name in peers) continue ;; esac # has none
+    case " $later " in *" $name "*) continue ;; esac # has none of its own
     case " $preflight " in *" $name "*) pids="$pids $1" names="$names $name" ;; esac
     shift
   done
@@ -64,9 +64,10 @@ soon() { # PID... of all probes
   wait $!
   hex "did not answer in $brief s"
   set -- $pids
-  for name in $names; do
+  for row in $names; do
+    case $row in resources) row="$row ${later#peers}" ;; esac # its process had more of them
     # One that even SIGKILL does not end is left to the other alarm. The answer of one that had answered is not heard.
-    [ -e "/proc/$1" ] || printf 'P 0 %s unknown reason:%s\n' "$name" "$hex"
+    [ -e "/proc/$1" ] || for name in $row; do printf 'P 0 %s unknown reason:%s\n' "$name" "$hex"; done
     shift
   done
 }

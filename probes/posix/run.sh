@@ -34,11 +34,10 @@
     IFS=' '
     pids=
     for name in $probes; do
-      case $name in peers) continue ;; esac # comes after the processes, of which it wants to know
+      case " $later " in *" $name "*) continue ;; esac
       {
-        IFS=$nl
         probe "$name"
-        case $name:$probes in processes:*peers*) probe peers ;; esac
+        follow "$name"
       } </dev/null &
       pids="$pids $!"
     done
