@@ -6,7 +6,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import typing as t
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .plan import Plan, Step
 from .steps import Phase
@@ -52,6 +52,25 @@ class Outcome:
         """As in results and evidence; what says nothing is left out."""
         data = {key: value for key, value in dataclasses.asdict(self).items() if value or key == "changes"}
         return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, t.Any]) -> Outcome:
+        """Read it back.
+
+        Raises:
+            KeyError, TypeError: it is none of ours.
+        """
+        failure = data.get("failure")
+        return cls(
+            step=str(data["step"]),
+            phase=data["phase"],
+            status=data["status"],
+            changes=bool(data["changes"]),
+            why=str(data.get("why", "")),
+            failure=Failure(**{key: str(failure[key]) for key in ("kind", "code", "meaning")}) if failure else None,
+            seconds=float(data.get("seconds", 0)),
+            reboot=bool(data.get("reboot", False)),
+        )
 
 
 def predict(plan: Plan, phase: Phase | None = None) -> tuple[Outcome, ...]:

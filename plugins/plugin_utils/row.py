@@ -11,10 +11,14 @@ from . import canonical
 from .plan import Plan, State
 from .verdict import Verdict
 
+if t.TYPE_CHECKING:
+    from .ending import Ending
+
 SCHEMA: t.Final = "evict.kaspersky/rows/1"
 SHORT_LIMIT: t.Final = 1000  # bytes of JSON; design: under 1 kB
 Protection = t.Literal["active", "none", "unknown", ""]
 _PLAN: t.Final = ("plan", "plan_state", "inhibitors")  # keys of a row that only a run with plans has
+_ENDED: t.Final = ("unprotected_seconds", "proof")  # keys of a row that only a host that was changed has
 _BY_STATE: t.Final[t.Mapping[State, Verdict]] = {
     "blocked": Verdict.BLOCKED,
     "excepted": Verdict.EXCEPTED,
@@ -78,6 +82,8 @@ class Row:
         plan: digest of the host's plan; empty where none was made.
         plan_state: state of the plan (`plan.State`); empty where none was made.
         inhibitors: those that block, as `id: diagnosis`.
+        unprotected_seconds: that the host was without protection; None where it was not changed, or nobody can tell.
+        proof: of the live test: `pass`, `fail`, `not_applicable`, `error`; empty where none was made.
     """
 
     host: str
@@ -95,6 +101,29 @@ class Row:
     plan: str = ""
     plan_state: State | t.Literal[""] = ""
     inhibitors: tuple[str, ...] = ()
+    unprotected_seconds: float | None = None
+    proof: str = ""
+
+    def ended(self, ending: Ending, plan: Plan) -> Row:
+        """The row of a host whose plan was performed.
+
+        Args:
+            ending: what became of it.
+            plan: that was performed; what would be planned now does not count.
+        """
+        reasons = self.reasons[len(self.inhibitors) :]
+        found = (*ending.reasons, *(text for text in reasons if text not in ending.reasons))
+        return dataclasses.replace(
+            self,
+            verdict=ending.verdict,
+            reasons=found,
+            notes=(*ending.notes, *self.notes),
+            plan=plan.digest(),
+            plan_state=plan.state,
+            inhibitors=(),
+            unprotected_seconds=ending.gap,
+            proof=ending.proof,
+        )
 
     def planned(self, plan: Plan) -> Row:
         """The row of the assessment with what its plan says: the verdict of the plan, and why it is blocked.
@@ -121,6 +150,9 @@ class Row:
         data["verdict"] = str(self.verdict)
         if not any(data[name] for name in _PLAN):
             for name in _PLAN:
+                del data[name]
+        if self.unprotected_seconds is None and not self.proof:
+            for name in _ENDED:
                 del data[name]
         return t.cast("dict[str, t.Any]", canonical.lists(data))
 
@@ -154,6 +186,8 @@ class Row:
                 plan=str(data.get("plan", "")),
                 plan_state=t.cast("State", state),
                 inhibitors=tuple(map(str, data.get("inhibitors", ()))),
+                unprotected_seconds=_seconds(data.get("unprotected_seconds")),
+                proof=str(data.get("proof", "")),
             )
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not a row: {exc!r}") from exc
@@ -180,6 +214,14 @@ class Row:
                 break
             short["reasons"].append(clipped)
         return short
+
+
+def _seconds(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"not a row: unprotected_seconds is {str(value)[:60]!r}")
+    return float(value)
 
 
 def _products(data: t.Iterable[t.Mapping[str, t.Any]]) -> tuple[ProductRow, ...]:

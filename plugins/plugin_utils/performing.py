@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What became of one phase on a host, and whether a phase may begin at all. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+from collections.abc import Mapping, Sequence
+
+from . import canonical
+from .outcome import Outcome
+from .plan import Plan
+from .policy import Policy
+from .steps import Phase
+
+State = t.Literal["ended", "refused", "lost", "skipped"]
+# What the program of a job ends with (docs/formats.md section 7).
+RESTART_FIRST: t.Final = 4
+_NEEDS: t.Final = "remove"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Performed:
+    """One phase, as the host's journal tells it.
+
+    Attributes:
+        phase, digest: of the plan.
+        seal: of the job that was sent (64 hex digits).
+        state: `ended` (by itself, whatever came of it), `refused` (by the host, nothing was done), `lost` (the host
+            did not answer any more; the job goes on there), `skipped` (an earlier phase stands in the way).
+        code: of the job; None where it did not end.
+        message: why it was refused, lost or skipped.
+        outcomes: of its steps.
+        gap: seconds without protection, None where none can be told.
+        reboot: a step asks for a restart.
+        boot: id of the host's start in which it ended.
+        journal: the lines of the host's journal.
+    """
+
+    phase: Phase
+    digest: str
+    seal: str = ""
+    state: State = "ended"
+    code: int | None = None
+    message: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+    gap: float | None = None
+    reboot: bool = False
+    boot: str = ""
+    journal: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Did the job reach its end by the way that was planned, with every step performed or skipped for a reason?"""
+        return self.state == "ended" and self.code == 0
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The steps that failed."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status == "failed")
+
+    @property
+    def changed(self) -> bool:
+        """Did a step change the host?"""
+        return any(outcome.status in ("done", "failed") and outcome.changes for outcome in self.outcomes)
+
+    def to_dict(self) -> dict[str, t.Any]:
+        """As in the evidence (event `performed`)."""
+        data = t.cast("dict[str, t.Any]", canonical.lists(dataclasses.asdict(self)))
+        return {**data, "outcomes": [outcome.to_dict() for outcome in self.outcomes]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, t.Any]) -> Performed:
+        """Read it back.
+
+        Raises:
+            ValueError: it is none of ours.
+        """
+        try:
+            return cls(
+                phase=data["phase"],
+                digest=str(data["digest"]),
+                seal=str(data["seal"]),
+                state=data["state"],
+                code=None if data["code"] is None else int(data["code"]),
+                message=str(data["message"]),
+                outcomes=tuple(map(Outcome.from_dict, data["outcomes"])),
+                gap=None if data["gap"] is None else float(data["gap"]),
+                reboot=bool(data["reboot"]),
+                boot=str(data["boot"]),
+                journal=tuple(map(str, data["journal"])),
+            )
+        except (KeyError, TypeError) as exc:
+            raise ValueError(f"not a phase that was performed: {exc!r}") from exc
+
+
+def closed(plan: Plan, settings: Policy, now: datetime.datetime) -> list[str]:
+    """Why no phase of the plan may begin now, whatever was asked before; empty when one may.
+
+    Args:
+        plan: in the state `act`.
+        settings: with the consent of this very run.
+        now: the time, UTC.
+    """
+    found = []
+    if any(step.change == "irreversible" and step.kind != "reboot" for step in plan.steps) and (
+        _NEEDS not in settings.consent
+    ):
+        found.append(
+            'nobody consented to the removal: give it for this run with -e \'{"evict_consent": ["remove"]}\' (a '
+            "survey counts, inventory and group_vars do not)"
+        )
+    if settings.windows and not any(window.start <= now < window.end for window in settings.windows):
+        found.append("no maintenance window of `evict_windows` is open now: wait for one, or change the setting")
+    return found
+
+
+def before(plan: Plan, phase: Phase, done: Sequence[Performed]) -> str:
+    """Why a phase must not begin after what was done before in this run; empty when it may.
+
+    Args:
+        plan: of the host.
+        phase: that is to begin.
+        done: the phases of the same plan in this run, in order.
+    """
+    last = {item.phase: item for item in done if item.digest == plan.digest()}
+    for earlier in ("stage", "commit"):
+        if earlier == phase:
+            return ""
+        item = last.get(earlier)
+        if item is None and any(step.phase == earlier for step in plan.steps):
+            return f"the phase {earlier} was not performed in this run: run the playbook from its beginning"
+        if item is not None and item.state != "skipped" and item.state != "ended":
+            return f"the phase {earlier} was {item.state}: {item.message}"
+        if item is not None and earlier == "stage" and not item.whole and item.state == "ended":
+            return "the staging failed and was undone: nothing was removed"
+    return ""
