@@ -33,10 +33,11 @@ lint: ## run every linter
 	@tools/venv dev
 	@tools/lint
 
-docs: ## write the reference pages (docs/catalog*.md, docs/lab-states.md, docs/variables.md, docs/providers.md)
+docs: ## write the reference pages (docs/catalog*.md, docs/lab-states.md, docs/misbehaviour.md, docs/variables.md, docs/providers.md)
 	@tools/venv dev
 	@.venv/bin/python tools/catalog_page.py
 	@.venv/bin/python tools/lab_page.py
+	@.venv/bin/python tools/misbehaviour_page.py
 	@.venv/bin/python tools/providers_page.py
 	@.venv/bin/python tools/inhibitors_page.py
 	@.venv/bin/python tools/variables_page.py

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .lab import Host
@@ -57,10 +57,21 @@ class State:
         """Bring a fresh host into the state."""
         if host.root not in self.roots:
             raise ValueError(f"this state can be made on {self.roots}, not on {host.root}")
-        packages = host.give(*self.install)
-        install = "dpkg -i" if host.family == "deb" else "rpm -i"
-        settings = f"PACKAGES='{packages}'; INSTALL='{install}'; mkdir -p /etc/fake-kaspersky"
-        host.run(f"{settings}\n{self.script}\nrm -rf /srv/packages")
+        bring(host, self.script, self.install)
+
+
+def bring(host: Host, script: str, install: Sequence[str] = ()) -> None:
+    """Run a script on a fresh host that may use ``$INSTALL $PACKAGES``.
+
+    Args:
+        host: the host.
+        script: brings it into a state, as root.
+        install: names of the look-alike packages whose paths are in ``$PACKAGES``.
+    """
+    packages = host.give(*install)
+    command = "dpkg -i" if host.family == "deb" else "rpm -i"
+    settings = f"PACKAGES='{packages}'; INSTALL='{command}'; mkdir -p /etc/fake-kaspersky"
+    host.run(f"{settings}\n{script}\nrm -rf /srv/packages")
 
 
 def present(products: Mapping[str, str], *unknown: str) -> Expected:

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts on which a removal goes wrong, each in a way of its own, and what a remediation has to say of each.
+
+    MISBEHAVIOURS["perl_leaves"].make(host)      # a fresh host; shield, another vendor's scanner, is put there first
+
+Trouble that is there before the plan is told by the plan: the host is blocked. Trouble that comes later (`at_stop`:
+when the product has been stopped) is met by the job on the host. Nothing of it is played: real dpkg and rpm refuse,
+real systemd waits, the kernel says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import repository
+from .lab import Host
+from .misbehaviour_scripts import (
+    BUSY,
+    CORRUPT,
+    DEPENDING,
+    EXCLUDED,
+    FILL,
+    FLAG,
+    IMMUTABLE,
+    KEEP,
+    LOST,
+    MOUNT,
+    READ_ONLY,
+    REINSTALL,
+    RESTART,
+    REWRITE,
+    SMALL_VAR,
+    UNPACKED,
+    at_stop,
+)
+from .state import DEB, INSTALL, RPM, bring
+
+COVER = "shield"
+# Another vendor's scanner is there and stays.
+TAKES_OVER: Mapping[str, Any] = {
+    "evict_replacement": "existing",
+    "evict_replacement_settings": {"service_names": ["shield.service"]},
+    "evict_fallback": "none",
+}
+# ClamAV comes from the host's own repository; its sshd stands for a mirror that answers.
+CLAMAV: Mapping[str, Any] = {
+    "evict_replacement": "clamav",
+    "evict_replacement_source": {"method": "repository"},
+    "evict_replacement_settings": {"updates": "mirror", "database_mirror": "http://127.0.0.1:22"},
+    "evict_fallback": "none",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What remediations have to say of a host.
+
+    Attributes:
+        plan: the state of the plan.
+        inhibitors: ids of what blocks it.
+        verdict: after the first remediation.
+        failure: the class of the step that fails; empty where none does.
+        again: verdict of a second remediation, and its reason: an inhibitor, a class of failure, or nothing.
+    """
+
+    plan: str = "act"
+    inhibitors: frozenset[str] = frozenset()
+    verdict: str = "failed_protected"
+    failure: str = ""
+    again: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misbehaviour:
+    """One way in which a removal goes wrong.
+
+    Attributes:
+        why: what happens, for a reader.
+        roots: where it can be made; one of each family is taken.
+        install: look-alike packages; those of the script's ``$PACKAGES``, in this order.
+        script: brings a fresh host there, as root.
+        told: what has to be said, by family.
+        checks: scripts that end well after the remediation, by instruments other than ours.
+        policy: what is to take over.
+    """
+
+    why: str
+    script: str
+    told: Mapping[str, Told]
+    roots: tuple[str, ...] = (DEB[0], RPM[0])
+    install: tuple[str, ...] = ("kesl",)
+    checks: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=lambda: TAKES_OVER)
+
+    def make(self, host: Host) -> None:
+        """Put the protection that is to stay on a fresh host, or offer it there, and then the trouble."""
+        if self.policy is TAKES_OVER:
+            host.install(COVER)
+        else:
+            repository.offer(host)
+        bring(host, self.script, self.install)
+
+
+def blocked(*inhibitors: str, deb: bool = True, rpm: bool = True) -> dict[str, Told]:
+    """The plan sees it: nothing is changed, however often it is tried."""
+    told = Told(plan="blocked", inhibitors=frozenset(inhibitors), verdict="blocked", again=("blocked", inhibitors[0]))
+    return {family: told for family, there in (("deb", deb), ("rpm", rpm)) if there}
+
+
+def fails(failure: str, again: str = "", verdict: str = "failed_protected") -> Told:
+    """A step fails; a second run is blocked by the inhibitor `again`, or fails in the same way."""
+    return Told(verdict=verdict, failure=failure, again=("blocked", again) if again else (verdict, failure))
+
+
+def both(told: Told) -> dict[str, Told]:
+    """The same on both families."""
+    return {"deb": told, "rpm": told}
+
+
+GOES = Told(verdict="replaced_unproved", again=("nothing_to_do", ""))
+STAYS = ("test -x /opt/kaspersky/kesl/libexec/kesl", "dpkg -l kesl | grep ^.i || rpm -q kesl")
+GONE = (
+    "! dpkg-query -W -f '${Status} ${Package}\\n' | grep ' kesl$' | grep -v not-installed",
+    "! rpm -q kesl",
+    "test ! -e /opt/kaspersky/kesl/libexec/kesl",
+)
+COVERED = "systemctl is-active shield"
+
+MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
+    # --- the package's own scripts
+    "prerm_fails": Misbehaviour(
+        why="the package's script that runs before the removal fails",
+        script=f"{INSTALL}; {FLAG}/prerm-fail",
+        told=both(fails("prerm_failed")),
+        checks=(*STAYS, COVERED),
+    ),
+    "prerm_hangs": Misbehaviour(
+        why="the package's script that runs before the removal never ends",
+        script=f"{INSTALL}; {FLAG}/prerm-hang",
+        told=both(fails("timed_out")),
+        checks=(*STAYS, COVERED),
+    ),
+    "postrm_fails": Misbehaviour(
+        why="the script that runs after the removal fails: dpkg keeps half of the package, rpm warns and goes on",
+        script=f"{INSTALL}; {FLAG}/postrm-fail",
+        told={"deb": fails("postrm_failed", again="half_installed"), "rpm": GOES},
+        checks=(COVERED,),
+    ),
+    "uninstaller_missing": Misbehaviour(
+        why="somebody deleted the product's own uninstaller, which its package calls",
+        script=f"{INSTALL}; rm /var/opt/kaspersky/kesl/install-current/opt/kaspersky/kesl/lib/bin/setup/uninstall.pl",
+        told=both(fails("uninstaller_missing")),
+        checks=(*STAYS, COVERED),
+    ),
+    "agent_waits": Misbehaviour(
+        why="the product cannot be removed; its agent, through which a console reaches the host, stays as well",
+        install=("kesl", "klnagent64"),
+        script=f"{INSTALL}; rm /var/opt/kaspersky/kesl/install-current/opt/kaspersky/kesl/lib/bin/setup/uninstall.pl",
+        told=both(fails("uninstaller_missing")),
+        checks=(*STAYS, "systemctl is-active klnagent64", COVERED),
+    ),
+    "perl_missing": Misbehaviour(
+        why="perl is missing, in which the product's scripts are written",
+        script=f"{INSTALL}; mv /usr/bin/perl /usr/bin/perl.away",
+        told=blocked("tools_missing"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "perl_leaves": Misbehaviour(
+        why="perl goes missing after the plan",
+        script=f"{INSTALL}; {at_stop('mv /usr/bin/perl /usr/bin/perl.away')}",
+        told=both(fails("perl_missing", again="tools_missing")),
+        checks=(*STAYS, COVERED),
+    ),
+    # --- units
+    "unit_hangs": Misbehaviour(
+        why="the product takes no notice of the order to stop",
+        script=f"{FLAG}/ignore-term; {INSTALL}",
+        told=both(fails("unit_stuck")),
+        checks=(*STAYS, "pgrep -x kesl", COVERED),
+    ),
+    "unit_restarted": Misbehaviour(
+        why="something else starts the product again whenever it has stopped",
+        script=f"{INSTALL}; {RESTART}",
+        told=both(fails("unit_comes_back")),
+        checks=(*STAYS, COVERED),
+    ),
+    "unit_rewritten": Misbehaviour(
+        why="something else writes the product's unit again whenever it is gone",
+        script=f"{INSTALL}; {REWRITE}",
+        told=both(fails("still_there")),
+        checks=("test -e /etc/systemd/system/kesl.service", COVERED),
+    ),
+    # --- package managers
+    "manager_busy": Misbehaviour(
+        why="another installation holds the package manager's lock",
+        install=("kesl", "harmless"),
+        script=f"{KEEP}; {BUSY}; sleep 1",
+        told=blocked("installer_busy"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "manager_gets_busy": Misbehaviour(
+        why="another installation takes the package manager's lock after the plan",
+        install=("kesl", "harmless"),
+        script=f"{KEEP}; {at_stop(f'{BUSY}; sleep 2')}",
+        told=both(fails("package_manager_busy", again="installer_busy")),
+        checks=(*STAYS, COVERED),
+    ),
+    "held_later": Misbehaviour(
+        why="somebody holds the package after the plan",
+        roots=("deb12",),
+        script=f"{INSTALL}; {at_stop('echo kesl hold | dpkg --set-selections')}",
+        told={"deb": fails("package_held", again="package_held")},
+        checks=(*STAYS, COVERED),
+    ),
+    "excluded": Misbehaviour(
+        why="dnf is told to leave the product's package alone",
+        roots=("rpm9",),
+        script=f"{INSTALL}; {EXCLUDED}",
+        told=blocked("package_held", deb=False),
+        checks=("systemctl is-active kesl",),
+    ),
+    "other_half_configured": Misbehaviour(
+        why="a package of somebody else's is unpacked and not configured",
+        roots=("deb12",),
+        install=("kesl", "harmless"),
+        script=f"{KEEP}; {UNPACKED}",
+        told=blocked("package_manager_broken", rpm=False),
+        checks=("systemctl is-active kesl",),
+    ),
+    "other_fails_along": Misbehaviour(
+        why="apt removes the product, then fails over a package of somebody else's: only the database tells",
+        roots=("deb12",),
+        install=("kesl", "harmless"),
+        script=f"{KEEP}; {FLAG}/postinst-fail; {at_stop(UNPACKED)}",
+        told={"deb": GOES},
+        checks=(*GONE[:1], COVERED),
+    ),
+    "takes_others": Misbehaviour(
+        why="a program of somebody else's needs the product and would be removed with it",
+        install=("kesl", "reporter"),
+        script=INSTALL,
+        told=both(fails("takes_others")),
+        checks=(*STAYS, DEPENDING, COVERED),
+    ),
+    "database_breaks": Misbehaviour(
+        why="dpkg's database is damaged after the plan",
+        roots=("deb12",),
+        script=f"{INSTALL}; {at_stop(CORRUPT)}",
+        told={"deb": fails("database_broken", again="no_automatic_removal")},
+        checks=(COVERED,),
+    ),
+    "repository_broken": Misbehaviour(
+        why="the repository offers the replacement and does not have its files",
+        script=f"{INSTALL}; {LOST}",
+        told=both(Told(verdict="blocked", failure="repository_broken", again=("blocked", "repository_broken"))),
+        checks=("systemctl is-active kesl",),
+        policy=CLAMAV,
+    ),
+    # --- file systems
+    "little_room": Misbehaviour(
+        why="/var has next to no room left",
+        script=f"{SMALL_VAR}; {INSTALL}; {FILL}",
+        told=blocked("no_room"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "disk_fills": Misbehaviour(
+        why="/var is filled to the last byte after the plan",
+        script=f"{SMALL_VAR}; {INSTALL}; {at_stop(FILL)}",
+        told=both(fails("disk_full", again="no_room")),
+        checks=(COVERED,),
+    ),
+    "immutable": Misbehaviour(
+        why="a file of the product is marked immutable",
+        script=f"{INSTALL}; {IMMUTABLE}",
+        told=blocked("obstacle"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "immutable_later": Misbehaviour(
+        why="a file of the product is marked immutable after the plan",
+        script=f"{INSTALL}; {at_stop(IMMUTABLE)}",
+        told=both(fails("file_immutable", again="obstacle")),
+        checks=(COVERED,),
+    ),
+    "immutable_remains": Misbehaviour(
+        why="what remains of the product is marked immutable after the plan",
+        script=f"{INSTALL}; mkdir /etc/systemd/system/kesl.service.d\n"
+        f"echo '[Service]' >/etc/systemd/system/kesl.service.d/own.conf; systemctl daemon-reload\n"
+        + at_stop("chattr +i /etc/systemd/system/kesl.service.d/own.conf"),
+        told=both(fails("file_immutable")),
+        checks=(*GONE[2:], COVERED),
+    ),
+    "mount": Misbehaviour(
+        why="something else is mounted within the product's folders",
+        script=f"{INSTALL}; mount -t tmpfs foreign /var/opt/kaspersky/kesl/common",
+        told=blocked("obstacle"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "mounted_later": Misbehaviour(
+        why="something else is mounted over what remains of the product, after the plan",
+        script=f"{INSTALL}; {at_stop(MOUNT)}",
+        told=both(fails("foreign_mount")),
+        checks=("test -e /var/opt/kaspersky/kesl/common/of-others", COVERED),
+    ),
+    "read_only": Misbehaviour(
+        why="/opt is read-only",
+        script=f"{INSTALL}; {READ_ONLY}",
+        told=blocked("no_room"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "read_only_later": Misbehaviour(
+        why="/opt becomes read-only after the plan: the system refuses every rm",
+        script=f"{INSTALL}; {at_stop(READ_ONLY)}",
+        told=both(fails("refused_by_system", again="no_room")),
+        checks=(*STAYS, COVERED),
+    ),
+    # --- no package, and what brings the product back
+    "by_hand": Misbehaviour(
+        why="the product was unpacked by hand: a person removes it",
+        roots=("deb12",),
+        script="dpkg-deb -x $PACKAGES /; ln -s install_12.1.0.1297 /var/opt/kaspersky/kesl/install-current\n"
+        "/var/opt/kaspersky/kesl/install-current/etc/init.d/kesl start",
+        told=blocked("no_automatic_removal", rpm=False),
+        checks=("pgrep -x kesl",),
+    ),
+    "reinstall_job": Misbehaviour(
+        why="a timer installs the product again, and its unit says so",
+        script=f"{KEEP}; printf '[Service]\\nExecStart=/usr/bin/env apt-get -y install kesl\\n' "
+        ">/etc/systemd/system/back.service; printf '[Timer]\\nOnCalendar=daily\\n' >/etc/systemd/system/back.timer\n"
+        "systemctl daemon-reload",
+        told=blocked("reinstall_source"),
+        checks=("systemctl is-active kesl",),
+    ),
+    "reinstalled": Misbehaviour(
+        why="a deployment tool, by whose files nobody can tell, installs the product again at once",
+        script=f"{KEEP}; {REINSTALL}",
+        told=both(fails("still_there")),
+        checks=(COVERED,),
+    ),
+    # --- the protection
+    "cover_dies": Misbehaviour(
+        why="the protection that is to take over dies while the product is removed",
+        script=f"{INSTALL}; {at_stop('systemctl stop shield')}",
+        told=both(fails("unit_inactive", again="no_active_protection", verdict="failed_exposed")),
+        checks=(*GONE[2:], "! systemctl is-active shield"),
+    ),
+}
+
+
+def cases() -> list[tuple[str, str]]:
+    """(name, root) of each misbehaviour on one host of each family that it has something to say of."""
+    return [
+        (name, root)
+        for name, misbehaviour in MISBEHAVIOURS.items()
+        for root in misbehaviour.roots
+        if ("rpm" if root in RPM else "deb") in misbehaviour.told
+    ]
+
+
+def told(name: str, root: str) -> Told:
+    """What has to be said of a misbehaviour on a root."""
+    return MISBEHAVIOURS[name].told["rpm" if root in RPM else "deb"]
