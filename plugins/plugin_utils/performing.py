@@ -18,6 +18,7 @@ State = t.Literal["ended", "refused", "lost", "skipped"]
 # What the program of a job ends with (docs/formats.md section 7).
 RESTART_FIRST: t.Final = 4
 _NEEDS: t.Final = "remove"
+_ORDER: t.Final[tuple[Phase, ...]] = ("stage", "commit", "finish")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,23 +117,37 @@ def closed(plan: Plan, settings: Policy, now: datetime.datetime) -> list[str]:
     return found
 
 
+def missing(plan: Plan, phase: Phase, done: Sequence[Performed]) -> str:
+    """The phase that this run would have had to perform before; empty when none is missing.
+
+    Args:
+        plan: of the host.
+        phase: that is to begin.
+        done: the phases of the same plan in this run.
+    """
+    there = {item.phase for item in done if item.digest == plan.digest()}
+    for earlier in _ORDER[: _ORDER.index(phase)]:
+        if earlier not in there and any(step.phase == earlier for step in plan.steps):
+            return (
+                f"the phase {earlier} was not performed in this run: run the playbook from its beginning, without "
+                "--start-at-task and --tags"
+            )
+    return ""
+
+
 def before(plan: Plan, phase: Phase, done: Sequence[Performed]) -> str:
-    """Why a phase must not begin after what was done before in this run; empty when it may.
+    """Why a phase is passed over after what became of the earlier ones; empty when it may begin.
 
     Args:
         plan: of the host.
         phase: that is to begin.
         done: the phases of the same plan in this run, in order.
     """
-    last = {item.phase: item for item in done if item.digest == plan.digest()}
-    for earlier in ("stage", "commit"):
-        if earlier == phase:
-            return ""
-        item = last.get(earlier)
-        if item is None and any(step.phase == earlier for step in plan.steps):
-            return f"the phase {earlier} was not performed in this run: run the playbook from its beginning"
-        if item is not None and item.state != "skipped" and item.state != "ended":
-            return f"the phase {earlier} was {item.state}: {item.message}"
-        if item is not None and earlier == "stage" and not item.whole and item.state == "ended":
+    for item in done:
+        if item.digest != plan.digest() or item.phase == phase:
+            continue
+        if item.state != "ended":
+            return f"the phase {item.phase} was {item.state}: {item.message}"
+        if item.phase == "stage" and not item.whole:
             return "the staging failed and was undone: nothing was removed"
     return ""

@@ -146,6 +146,16 @@ class Redactor:
             return record
         return {key: pattern.sub(HIDDEN, value) for key, value in record.items()}
 
+    def tree(self, value: t.Any) -> t.Any:
+        """A value of JSON with every text in it cleaned of known secrets, keys included."""
+        if isinstance(value, str):
+            return self.known(value)
+        if isinstance(value, Mapping):
+            return {self.known(str(key)): self.tree(inner) for key, inner in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.tree(inner) for inner in value]
+        return value
+
     def line(self, text: str, limit: int = 300) -> str:
         """The first line that says something, without secrets and control characters, of bounded length."""
         cleaned = self.clean(text[:_LONGEST])

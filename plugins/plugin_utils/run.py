@@ -26,6 +26,7 @@ from .verdict import Verb
 
 RUN_LOG: t.Final = "run.jsonl"
 HOSTS: t.Final = "hosts"
+PROGRESS: t.Final = "progress"
 ROWS: t.Final = "rows.json"
 MANIFEST: t.Final = "manifest.json"
 COLLECTION: t.Final = Path(__file__).resolve().parents[2]
@@ -249,6 +250,16 @@ class RunFolder:
     def host_log(self, host: str) -> Path:
         """The file of a host's evidence."""
         return self.path / HOSTS / f"{file_name(host)}.jsonl"
+
+    def progress(self, host: str) -> Path:
+        """The file that says what is being done to a host; it is no evidence.
+
+        Raises:
+            EvidenceError: its folder cannot be made.
+        """
+        folder = self.path / PROGRESS
+        files.make_folder(folder, parents=False)
+        return folder / file_name(host)
 
     def log_run(self, event: str, data: Mapping[str, t.Any]) -> evidence.Record:
         """Append an event of the run itself.
