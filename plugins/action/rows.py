@@ -23,6 +23,8 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import (
 
 _MOST: t.Final = 50  # hosts named in the result; the rest is in rows.json
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
+# Artifacts of AWX become extra vars of the next node of a workflow, where a name `evict_...` would be a setting.
+_ARTIFACT: t.Final = "evict"
 _FAILED: t.Final = (
     "it failed in the scan or before; the message is in the output of ansible-playbook "
     "(enable the callback evict.kaspersky.rows to have it here)"
@@ -50,6 +52,8 @@ class ActionModule(ActionBase):
         result["totals"] = book.totals()
         result["inventory"] = len(book.rows)
         result["folder"] = str(book.folder)
+        result["run"] = book.run
+        result["ansible_stats"] = {"data": {_ARTIFACT: _counts(book)}, "per_host": False, "aggregate": False}
         result["exceptions"] = [{"host": text.clip(r.host, 255), "verdict": str(r.verdict)} for r in loud[:_MOST]]
         result["more_exceptions"] = max(0, len(loud) - _MOST)
         result["msg"] = text.totals(book.rows)
@@ -88,3 +92,14 @@ class ActionModule(ActionBase):
         }
         if wanted != known:
             folder.log_run("hosts", wanted)
+
+
+def _counts(book: ledger.Ledger) -> dict[str, t.Any]:
+    """What goes to the artifacts of a job, where many may read it: counts, and no host."""
+    return {
+        "run": book.run,
+        "verb": str(book.verb),
+        "folder": str(book.folder),
+        "inventory": len(book.rows),
+        "totals": book.totals(),
+    }

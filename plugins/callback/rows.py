@@ -15,6 +15,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
 from ansible.template import Templar
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import from_events
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError, validate
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import Recorder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import holds_secret, named
@@ -39,6 +40,8 @@ requirements:
 _COLLECTION: t.Final = "evict.kaspersky"
 _VERBS: t.Final = frozenset({"scan", "perform", "prove"})
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
+# Set where ansible-runner, and with it AWX, keeps what happens as events.
+_EVENTS: t.Final = "AWX_ISOLATED_DATA_DIR"
 _NO: t.Final = frozenset({"none", "false", "no", "off", "0", ""})
 _Method = t.TypeVar("_Method", bound=Callable[..., None])
 
@@ -71,6 +74,7 @@ class CallbackModule(CallbackBase):
         self._play: t.Any = None
         self._pid = os.getpid()
         self._complained = False
+        self._announced: tuple[list[str], list[str]] = ([], [])
         atexit.register(self._at_exit)
 
     def complain(self, message: str) -> None:
@@ -150,8 +154,18 @@ class CallbackModule(CallbackBase):
             ansible=ansible_version,
             mistake=mistake,
         )
+        self._announce(verb, [h.get_name() for h in everybody], [h.get_name() for h in scope])
         if self._recorder.fault:
             self._display.error(f"No evidence is written: {text.inert(self._recorder.fault)}", wrap_text=False)
+
+    def _announce(self, verb: Verb, inventory: list[str], scope: list[str]) -> None:
+        """Name the hosts among the events of a job: they outlive the files, and tell who had no turn."""
+        folder, hosts = self._recorder.folder, (inventory, scope)
+        if folder is None or hosts == self._announced or _EVENTS not in os.environ:
+            return
+        self._announced = hosts
+        for line in from_events.announce(folder.run, verb, inventory, scope):
+            self._display.display(line)
 
     def _failed(self, result: t.Any, kind: str) -> None:
         if not self._recorder.begun:

@@ -15,6 +15,8 @@ description:
   - Last task of the playbooks of this collection, with C(run_once). It writes C(rows.json) and C(manifest.json) from
     the evidence and the inventory when the callback P(evict.kaspersky.rows#callback) is not enabled, and only counts
     when it is.
+  - The counts also become a custom statistic C(evict) of the run, as with M(ansible.builtin.set_stats), and so an
+    artifact of a job of AWX. It names no host.
   - It takes no options and touches no host.
 options: {}
 attributes:
@@ -46,6 +48,10 @@ inventory:
   description: Number of hosts in the inventory.
   type: int
   returned: success
+run:
+  description: Id of the run.
+  type: str
+  returned: success
 folder:
   description: The run folder.
   type: str
@@ -59,4 +65,11 @@ more_exceptions:
   description: How many more there are in C(rows.json).
   type: int
   returned: success
+gate:
+  description:
+    - Hosts of the play that the gate fails, each with its verdict and first reason.
+    - By C(evict_fail_on), else by the verdicts of the exit codes 2 and 3.
+  type: dict
+  returned: success
+  sample: {db1: "blocked: encryption: the disk is encrypted by the product"}
 """

@@ -39,10 +39,10 @@ class Ledger:
         problems: what is wrong with the evidence of the run itself.
         folder: where the evidence is.
         started, ended: times in UTC, `ended` empty for a run that was killed.
-        versions: of what made the evidence: collection, ansible, python.
+        versions: of collection, ansible and python that made the evidence.
         sources: by host, for those with a scan: where its evidence is.
-        carried: by host, for those that were not run again: the row of an earlier run.
-        plans: by host, for those with a plan.
+        carried, plans: by host, for those that have one: the row of an earlier run, the plan.
+        events: told by the events of a job, so that there is no evidence to check.
     """
 
     run: str
@@ -57,6 +57,7 @@ class Ledger:
     sources: t.Mapping[str, source.Source] = dataclasses.field(default_factory=dict)
     carried: t.Mapping[str, carried.Item] = dataclasses.field(default_factory=dict)
     plans: planned.Plans = dataclasses.field(default_factory=planned.Plans)
+    events: bool = False
 
     def totals(self) -> dict[str, int]:
         """Hosts per verdict, worst first, without zeros. The sum is the inventory."""

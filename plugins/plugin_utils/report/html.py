@@ -279,11 +279,11 @@ def _provenance(ledger: Ledger) -> str:
         ("What for", str(ledger.verb)),
         ("Started", ledger.started),
         ("Ended", ledger.ended or "not by itself"),
-        ("Evidence", f"{ledger.folder} (generated from its records alone)"),
+        ("Events" if ledger.events else "Evidence", f"{ledger.folder} (generated from its records alone)"),
         ("Evidence written by", ", ".join(f"{name} {v}" for name, v in sorted(ledger.versions.items()) if v)),
         ("Report written by", f"evict.kaspersky {collection_version()}"),
         *(("Catalog", f"{digest} ({number} hosts)") for digest, number in sorted(catalogs.items())),
-        ("Is it intact", f"evict check-evidence {ledger.folder}"),
+        ("Is it intact", "" if ledger.events else f"evict check-evidence {ledger.folder}"),
     ]
     return "".join(f"<dt>{name}</dt><dd>{_text(value)}</dd>" for name, value in entries if value)
 

@@ -119,6 +119,11 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
     lines += [f"EVIDENCE PROBLEM: {clip(text, _WHY)}" for text in ledger.problems]
     if not ledger.complete:
         lines.append("The run did not come to its end: what is listed is what its evidence says so far.")
+    if ledger.events:
+        lines.append(
+            f"told by the events of the job in {inert(str(ledger.folder))} (run {inert(ledger.run)}), not by evidence"
+        )
+        return "\n".join(lines) + "\n"
     lines.append(f"evidence: {inert(str(ledger.folder))} (run {inert(ledger.run)})")
     lines.append(f"all hosts: evict report {inert(folder)}; is it intact: evict check-evidence {inert(folder)}")
     return "\n".join(lines) + "\n"
