@@ -24,6 +24,13 @@ options:
         to C(plans/) of the run folder and into the evidence.
     type: bool
     default: false
+  result:
+    description:
+      - Look again after the phases of a plan were performed in this run, and judge what became of the host. The row gets
+        one of the verdicts of a remediation.
+      - It plans as well, and writes no plan.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode and does the same there.
@@ -66,7 +73,7 @@ row:
     plan: null
 plan:
   description: State and digest of the host's plan; the plan itself lies in the run folder.
-  returned: when O(plan) is true
+  returned: when O(plan) or O(result) is true
   type: dict
   sample:
     state: act
