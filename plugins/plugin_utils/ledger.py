@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import canonical, carried, evidence, files, planned, source
+from . import canonical, carried, evidence, files, performing, planned, source
 from . import events as said
 from .events import Pending
 from .evidence import EvidenceError, Log
@@ -355,6 +355,8 @@ def _row(
         )
     if log is not None and last is not None:
         row = plans.take(_scan_row(host, last), log.records)
+        if half_way := performing.half_way(log.records, last.seq):
+            row = dataclasses.replace(row, verdict=Verdict.UNKNOWN, reasons=(half_way, *row.reasons))
         notes = list(row.notes)
         if last.time < since:
             notes.append(f"seen at {last.time}, before the run was started again")

@@ -17,6 +17,9 @@ from .steps import Phase
 State = t.Literal["ended", "refused", "lost", "skipped"]
 # What the program of a job ends with (docs/formats.md section 7).
 RESTART_FIRST: t.Final = 4
+# Events of a host's evidence.
+BEGUN: t.Final = "performing"
+DONE: t.Final = "performed"
 _NEEDS: t.Final = "remove"
 _ORDER: t.Final[tuple[Phase, ...]] = ("stage", "commit", "finish")
 
@@ -151,3 +154,28 @@ def before(plan: Plan, phase: Phase, done: Sequence[Performed]) -> str:
         if item.phase == "stage" and not item.whole:
             return "the staging failed and was undone: nothing was removed"
     return ""
+
+
+class _Record(t.Protocol):
+    @property
+    def seq(self) -> int: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def data(self) -> Mapping[str, t.Any]: ...
+
+
+def half_way(records: Sequence[_Record], scan: int) -> str:
+    """What is to be said of a host that was being changed when its run ended; empty when it was not.
+
+    Args:
+        records: the host's evidence.
+        scan: number of the last scan: a look after a phase says what became of it.
+    """
+    phases = [str(r.data.get("phase")) for r in records if r.event in (BEGUN, DONE) and r.seq > scan]
+    if not phases:
+        return ""
+    return (
+        f"the run ended while this host was being changed (phase {phases[-1]}): its job goes on there by itself; run "
+        "`evict remediate` again, and it is followed to its end"
+    )
