@@ -79,6 +79,7 @@ def _preflight(platform: str, family: str) -> dict[str, Answer]:
             "sessions": (),
             "desktop": (),
             "limits": [{"name": "inotify_instances", "value": "512", "used": "3"}],
+            "cover": (),  # no replacement is there yet
         }
     if platform == "windows":
         running = {"AMRunningMode": "Normal", "feature": "installed", "payload": "present", "onboarded": "no"}

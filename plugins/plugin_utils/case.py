@@ -8,12 +8,15 @@ import datetime
 import typing as t
 from collections.abc import Mapping
 
+from . import asking, filling, templates
 from .assess import Assessment
 from .catalog import Catalog
+from .filling import Role
+from .health import Health, judge
 from .observation import Observation, Probe
 from .plan import Waived
 from .policy import Policy
-from .provider import Provider
+from .provider import Provider, Value
 
 _MISSING: t.Final = Probe("unknown", "the host was not asked")
 
@@ -81,6 +84,57 @@ class Case:
     def probe(self, name: str) -> Probe:
         """An answer; `unknown` for a probe that was not asked."""
         return self.seen.probes.get(name, _MISSING)
+
+    def provider(self, role: Role) -> Provider | None:
+        """The replacement or the fallback."""
+        return self.replacement if role == "replacement" else self.fallback
+
+    def values(self, role: Role, provider: Provider) -> dict[str, Value]:
+        """What stands for the holes of the provider's templates in this case; for steps, health and detection alike.
+
+        Raises:
+            templates.TemplateError: a filled-in setting cannot be filled.
+        """
+        defender = self.probe("defender").records
+        return filling.values(
+            provider,
+            self.platform,
+            self.policy,
+            role,
+            family=self.family,
+            manager=self.manager,
+            server=self.seen.host.get("product_type", "") in ("server", "domain_controller"),
+            defender_feature=next((r.get("value", "") for r in defender if r.get("property") == "feature"), ""),
+        )
+
+    def health(self, role: Role) -> Health | None:
+        """Is the replacement or the fallback healthy on the host now, by its own rule?
+
+        Returns:
+            None where nobody asked: the policy names no provider, or the host was not asked about it.
+        """
+        provider, probe = self.provider(role), self.seen.probes.get("cover")
+        if provider is None or probe is None or self.platform not in provider.platforms:
+            return None
+        try:
+            filled = self.values(role, provider)
+        except templates.TemplateError as exc:
+            return Health(False, (f"unknown: {provider.id}: {exc}",))
+        told, faults = asking.answers(probe.records, role)
+        found = judge(
+            provider,
+            self.platform,
+            told,
+            now=self.controller.now,
+            values=filled,
+            max_signature_age=self.policy.max_signature_age,
+        )
+        if found.healthy:
+            return found
+        # Why there is no answer stands behind what is missed.
+        why = [f"{name}: {fault}" for name, fault in faults.items()]
+        why += [f"could not tell: {probe.reason}"] if probe.status == "unknown" else []
+        return dataclasses.replace(found, reasons=(*found.reasons, *why))
 
 
 FAMILIES: t.Final[Mapping[str, str]] = {"apt": "deb", "dpkg": "deb", "dnf": "rpm", "yum": "rpm", "zypper": "rpm"}

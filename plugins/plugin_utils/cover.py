@@ -61,7 +61,7 @@ def expand(case: Case, role: Role) -> Cover:
     Returns:
         Steps in order, or faults. Nothing at all when the policy names no provider.
     """
-    provider = case.replacement if role == "replacement" else case.fallback
+    provider = case.provider(role)
     if provider is None:
         return Cover((), (), ())
     if case.platform not in provider.platforms:
@@ -71,25 +71,6 @@ def expand(case: Case, role: Role) -> Cover:
         return _expand(case, role, provider, provider.platforms[case.platform])
     except templates.TemplateError as exc:
         return Cover((), (), (f"{provider.id}: {exc}",))
-
-
-def values(case: Case, role: Role, provider: Provider) -> dict[str, Value]:
-    """What stands for the holes of the provider's templates in this case; for steps, health and detection alike.
-
-    Raises:
-        templates.TemplateError: a filled-in setting cannot be filled.
-    """
-    defender = case.probe("defender").records
-    return filling.values(
-        provider,
-        case.platform,
-        case.policy,
-        role,
-        family=case.family,
-        manager=case.manager,
-        server=case.seen.host.get("product_type", "") in ("server", "domain_controller"),
-        defender_feature=next((r.get("value", "") for r in defender if r.get("property") == "feature"), ""),
-    )
 
 
 def endpoints(policy: Policy, provider: Provider, platform: str, role: Role) -> tuple[str, ...]:
@@ -122,7 +103,7 @@ def step_id(role: Role, provider: Provider, part: str, template: StepTemplate) -
 
 
 def _expand(case: Case, role: Role, provider: Provider, own: ProviderPlatform) -> Cover:
-    filled = values(case, role, provider)
+    filled = case.values(role, provider)
     faults = list(_faults(case, provider, own, filled))
     stage: list[Step] = []
     cover: list[Step] = []

@@ -57,7 +57,7 @@ def judge(
         answers: name of the provider's answer -> text as it came; `service.<name>` -> state and start of a service,
             such as `active enabled` or `Running Automatic`.
         now: the time, UTC.
-        values: what stands for the rule's placeholders (`cover.values`); None for the settings as they come.
+        values: what stands for the rule's placeholders (`Case.values`); None for the settings as they come.
         max_signature_age: hours (`evict_max_signature_age`).
     """
     own = provider.platforms.get(platform)

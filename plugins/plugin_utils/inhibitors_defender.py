@@ -6,7 +6,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Iterator
 
-from . import cover, templates
+from . import templates
 from .case import Case
 from .inhibitors_base import WINDOWS, Inhibitor, Met, Put, doubt, named, number, puts, records
 from .provider import StepTemplate
@@ -130,7 +130,7 @@ def _forces(case: Case, value: str) -> bool:
 def _switches(case: Case, put: Put, steps: Iterable[StepTemplate], value: str) -> set[str]:
     """Names of what the provider's steps would set to the value in the registry of this host."""
     try:
-        filled = cover.values(case, put.role, put.provider)
+        filled = case.values(put.role, put.provider)
     except templates.TemplateError:  # an inhibitor of its own (replacement_unfit)
         return set()
     return {

@@ -139,7 +139,7 @@ def _seen(case: Case) -> Iterator[Met]:
         if own is None:
             continue
         try:
-            filled = cover.values(case, role, provider)
+            filled = case.values(role, provider)
         except templates.TemplateError:  # an inhibitor of its own (replacement_unfit)
             continue
         for part, steps in (("stage", own.stage), ("cover", own.cover)):

@@ -72,7 +72,7 @@ def _packages(case: Case, put: Put) -> tuple[str, ...]:
         return ()
     names = filling.own(put.part.packages, case.family, case.manager) or ()
     try:
-        return templates.items(names, cover.values(case, put.role, put.provider))
+        return templates.items(names, case.values(put.role, put.provider))
     except templates.TemplateError:
         return ()
 

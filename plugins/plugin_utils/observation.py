@@ -98,6 +98,7 @@ PREFLIGHT: t.Final[Mapping[str, tuple[str, ...]]] = {
         "sessions",
         "desktop",
         "limits",
+        "cover",
     ),
     "macos": (),
     "windows": (

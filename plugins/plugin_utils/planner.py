@@ -74,8 +74,21 @@ def wanted(case: Case) -> bool:
 
 
 def protected(case: Case) -> bool:
-    """Does something that is not to be removed protect the host now?"""
-    return case.assessment.context.protection == "active" and not any(p.works for p in case.assessment.products)
+    """Does something that is not to be removed protect the host now?
+
+    A scanner that blocks is seen by its marks in the kernel. The replacement the policy names is asked by its own rule,
+    for one that scans when it is told to has no marks.
+    """
+    if any(p.works for p in case.assessment.products):
+        return False
+    return case.assessment.context.protection == "active" or covered(case)
+
+
+def covered(case: Case) -> bool:
+    """Is the replacement that the policy names healthy by its own rule?"""
+    found = case.health("replacement")
+    counts = case.replacement is not None and case.replacement.counts_as_protection
+    return counts and found is not None and found.healthy
 
 
 def _blank(case: Case) -> Plan:

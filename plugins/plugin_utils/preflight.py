@@ -8,14 +8,14 @@ import re
 import typing as t
 from collections.abc import Iterator
 
-from . import cover, filling, paths, templates
+from . import asking, cover, filling, paths, templates
 from .catalog import Catalog
 from .policy import Policy
 from .provider import Provider
 
 # Platform -> the keys that its hand knows: `EVICT_PREFLIGHT_<KEY>` on Linux, options of the module on Windows.
 KEYS: t.Final[dict[str, tuple[str, ...]]] = {
-    "linux": ("endpoints", "proxy", "packages", "stores", "trees"),
+    "linux": ("endpoints", "proxy", "packages", "stores", "trees", "cover"),
     "macos": (),
     "windows": ("endpoints", "proxy", "ports", "stores", "vaults"),
 }
@@ -23,7 +23,6 @@ _BRINGS_NOTHING: t.Final = ("existing", "none")
 _SHARE: t.Final = re.compile(r"[\\/]{2}([^\\/]+)[\\/]")
 # The catalog has no key for it; `why` says what a place that is never touched holds.
 _VAULT: t.Final = re.compile(r"vault", re.IGNORECASE)
-_FAMILIES: t.Final = {"apt": "deb", "dnf": "rpm", "yum": "rpm", "zypper": "rpm"}
 
 
 def ask(
@@ -47,7 +46,7 @@ def ask(
 
     Returns:
         All KEYS of the platform, sorted, nothing twice; `packages` as `manager:name`, `endpoints` and `proxy` as
-        `host:port`.
+        `host:port`. `cover` are lines in their order: what tells whether the providers are healthy already.
     """
     chosen: tuple[tuple[filling.Role, Provider | None], ...] = (("replacement", replacement), ("fallback", fallback))
     brought = [
@@ -66,7 +65,13 @@ def ask(
         "vaults": set(_never_touched(catalog, platform, _VAULT)),
         "trees": places(catalog, platform)[1],
     }
-    return {key: sorted(found[key]) for key in KEYS.get(platform, ())}
+    rules = [
+        line
+        for role, provider in chosen
+        if provider is not None and platform == "linux" and platform in provider.platforms
+        for line in asking.health(policy, provider, role)
+    ]
+    return {key: rules if key == "cover" else sorted(found[key]) for key in KEYS.get(platform, ())}
 
 
 _PLACES: t.Final[dict[tuple[str, str], tuple[set[str], set[str]]]] = {}
@@ -104,7 +109,7 @@ def _packages(policy: Policy, provider: Provider, platform: str, role: filling.R
     _source, method = filling.source(policy, own, role)
     if platform != "linux" or method != "repository":
         return
-    for manager, family in _FAMILIES.items():
+    for manager, family in asking.FAMILIES.items():
         names = filling.own(own.packages, family, manager) or ()
         try:
             filled = filling.values(provider, platform, policy, role, family=family, manager=manager)

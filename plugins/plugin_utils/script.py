@@ -25,7 +25,7 @@ OBSERVE: t.Final = (
     "run.sh",
 )
 # What a plan needs to know besides, in the same script: an audit does not carry it.
-_PREFLIGHT: t.Final = ("preflight.sh", "preflight_packages.sh", "preflight_host.sh")
+_PREFLIGHT: t.Final = ("preflight.sh", "manager.sh", "preflight_packages.sh", "preflight_host.sh", "preflight_cover.sh")
 OBSERVE_PLAN: t.Final = (
     *OBSERVE[:-2],
     *_PREFLIGHT,

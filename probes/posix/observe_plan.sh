@@ -7,10 +7,11 @@
 choose() { # -> probes, preflight
   probes="host packages.dpkg packages.rpm units init_scripts processes paths trees setup accounts modules firewall trust lines containers"
   probes="$probes protection peers reboot"
-  preflight="egress repository manager space resources tools enforcement quarantine obstacles roles sessions desktop limits"
+  preflight="egress repository manager space resources tools enforcement quarantine obstacles roles sessions desktop limits cover"
   later="peers tools enforcement roles sessions desktop"
   # Nothing is brought: these have nothing to do, and say so.
   [ -n "$EVICT_PREFLIGHT_PACKAGES$EVICT_PREFLIGHT_ENDPOINTS" ] || later="$later egress repository limits"
+  [ -n "$EVICT_PREFLIGHT_COVER" ] || later="$later cover"
   # A Mac only says that it is one; nothing is planned for it.
   [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host preflight='' ;; esac
   probes="$probes $preflight"

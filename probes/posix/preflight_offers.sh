@@ -6,16 +6,8 @@
 
 probe_repository() {
   [ -n "$EVICT_PREFLIGHT_PACKAGES" ] || return 0
-  limit=$brief manager='' wanted=
-  rpm_place
-  if [ -s /var/lib/dpkg/status ] && has apt-get; then
-    manager=apt
-  elif [ -n "$place" ]; then
-    for name in dnf dnf5 microdnf yum zypper; do
-      ! has "$name" || { manager=$name && break; }
-    done
-    case $manager in *dnf*) manager=dnf ;; esac
-  fi
+  limit=$brief wanted=
+  which_manager
   [ -n "$manager" ] || { unknown 'no package manager that is known here' && return 0; }
   for name in $EVICT_PREFLIGHT_PACKAGES; do
     case $name in "$manager:"*) name=${name#*:} ;; *) continue ;; esac # the others are for other hosts

@@ -30,12 +30,6 @@ probe_manager() {
 
 busy() { record kind busy what "$1" pid "$2" program "$3"; }
 
-rpm_place() { # -> place, file: rpm's database and its folder
-  for place in /usr/lib/sysimage/rpm /var/lib/rpm ''; do
-    for file in rpmdb.sqlite Packages.db Packages; do [ ! -s "$place/$file" ] || return 0; done
-  done
-}
-
 dpkg_state() {
   set +f
   set -- /var/lib/dpkg/updates/[0-9]*

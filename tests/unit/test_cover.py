@@ -172,7 +172,7 @@ def test_endpoints_are_known_before_the_host() -> None:
 def test_detection_follows_the_settings() -> None:
     for on, method in ((False, "eicar_on_demand"), (True, "eicar_on_access")):
         case = make("clamav", settings={"on_access": on, "on_access_paths": ["/srv"]})
-        filled = cover.values(case, "replacement", PROVIDERS["clamav"])
+        filled = case.values("replacement", PROVIDERS["clamav"])
         assert cover.detection(PROVIDERS["clamav"], filled)[0] == method
     assert cover.detection(PROVIDERS["falcon"], {})[0] == "console_only"
 

@@ -131,8 +131,9 @@ RICH: dict[str, Args] = {
     "linux": {"products": ["kesl", "klnagent64"]},
     "windows": {**defender(), "products": ["kes", "klnagent", "kpm"], "probes": {}},
 }
-# `limits` is what a step of a provider raises itself; Windows' tools belong to Windows.
-NOT_ASKED = {("linux", "limits"), ("windows", "tools")}
+# `limits` is what a step of a provider raises itself; Windows' tools belong to Windows; a replacement of which `cover`
+# cannot tell that it is healthy is brought.
+NOT_ASKED = {("linux", "limits"), ("windows", "tools"), ("linux", "cover")}
 CONTEXT = {
     "linux": ("reboot", "protection", "peers", "lines"),
     "windows": ("reboot", "protection", "roles", "sessions"),

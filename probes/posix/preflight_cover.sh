@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
+# Is the replacement, or the fallback, healthy already? Its services and programs are asked what its health rule wants to know, all at
+# once; nothing is judged here. A part of a script, see frame.sh.
+# shellcheck disable=SC2034,SC2086,SC2154
+
+# EVICT_PREFLIGHT_COVER has lines =MANAGERS ROLE NAME, each with a line +WORD for the program and each of its arguments; without them
+# NAME is service.UNIT.
+probe_cover() {
+  [ -n "$EVICT_PREFLIGHT_COVER" ] || return 0
+  limit=$brief
+  which_manager
+  ours "$EVICT_PREFLIGHT_COVER"
+  [ -n "$mine" ] || return 0
+  # When time is up the alarm ends the programs and the shells that wait for them; what was not answered by then has no row.
+  rows=$(put_all)
+  for row in $rows; do send " $row"; done
+  for row in $mine; do
+    case $row in +*) continue ;; esac
+    row=${row#* } && encode name "${row#* }"
+    case $nl$rows in
+      *"${nl}role=${row%% *}$pair "*) ;;
+      *) record role "${row%% *}" name "${row#* }" text '' fault "did not answer in $limit s" ;;
+    esac
+  done
+}
+
+ours() { # QUESTIONS, and manager -> mine: without those for other package managers
+  mine='' skip=
+  for row in $1; do
+    case $row in =*)
+      skip=yes text=${row#=}
+      case ,${text%% *}, in *",${manager:--},"*) skip= ;; esac
+      ;;
+    esac
+    [ -n "$skip" ] || mine=$mine$row$nl
+  done
+}
+
+put_all() { # -> a row for each answer, or several for a long one: fields of a record
+  units='' question=
+  set --
+  for row in $mine =; do
+    case $row in +*) set -- "$@" "${row#+}" && continue ;; esac
+    # Here the question before is whole.
+    case $#:$question in
+      *:) ;;
+      0:*) units=$units$question$nl ;;
+      *) put "$question" "$@" & ;;
+    esac
+    question=${row#* }
+    set --
+  done
+  [ -z "$units" ] || ask_units $units
+  wait
+}
+
+put() { # 'ROLE NAME' PROGRAM ARGUMENT...
+  question=$1 text='' fault=
+  shift
+  if [ ! -f "$1" ] || [ ! -x "$1" ]; then
+    fault="$1 is not there"
+  else
+    text=$("$@" | head -c 12000)
+    [ -n "$text" ] || fault='it said nothing'
+  fi
+  answer "$question" "$text" "$fault"
+}
+
+answer() { # 'ROLE NAME' TEXT FAULT; a long text comes in pieces, none of which ends within a character
+  encode name "${1#* }"
+  head="role=${1%% *}$pair" rest=$2
+  encode fault "$3"
+  [ -n "$rest" ] || printf '%s text=%s\n' "$head" "${3:+$pair}"
+  while [ -n "$rest" ]; do
+    piece=$(printf '%.1600s.' "$rest") && piece=${piece%.}
+    text=${piece%"${piece##*[ -~]}"}
+    rest=${rest#"${text:=$piece}"}
+    encode text "$text"
+    printf '%s%s\n' "$head" "$pair"
+  done
+}
+
+ask_units() { # 'ROLE service.UNIT'...
+  names='' actives='' enableds='' count=0
+  for row in "$@"; do names=$names${row#* service.}$nl; done
+  if [ -d /run/systemd/system ] && has systemctl; then
+    # One question about all of them; the answers come in the order of the names.
+    for row in $(systemctl --no-pager --no-ask-password show -p ActiveState -p UnitFileState -- $names); do
+      case $row in
+        ActiveState=*) actives=$actives${row#*=}$nl count=$((count + 1)) ;;
+        UnitFileState=*) row=${row#*=} && enableds=$enableds${row:-unknown}$nl count=$((count + 1)) ;;
+      esac
+    done
+  fi
+  for row in "$@"; do
+    if [ "$count" = "$(($# * 2))" ]; then answer "$row" "${actives%%"$nl"*} ${enableds%%"$nl"*}" ''; else answer "$row" '' 'systemd does not say'; fi
+    actives=${actives#*"$nl"} enableds=${enableds#*"$nl"}
+  done
+}
