@@ -163,9 +163,11 @@ class _Reader:
     def _stats(self, data: Mapping[str, t.Any]) -> None:
         self.complete = True
         for key in ("processed", "dark"):
-            for name in data.get(key) or ():
-                self.hosts.setdefault(str(name), _Host())
-        self.dark |= {str(name) for name in data.get("dark") or ()}
+            counts = data.get(key)
+            names = [name for name in counts if name and isinstance(name, str)] if isinstance(counts, Mapping) else []
+            for name in names:
+                self.hosts.setdefault(name, _Host())
+            self.dark |= set(names) if key == "dark" else set()
 
     def _runner(self, kind: str, data: Mapping[str, t.Any], at: int) -> None:
         host = self.hosts.setdefault(str(data["host"]), _Host())

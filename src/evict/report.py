@@ -16,8 +16,10 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, ROWS, RUN_LOG
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
+from . import report_events
 from .errors import UsageError
 
+_FROM_EVIDENCE: t.Final = frozenset({"evidence", "plan"})  # events hold neither
 _FOR_A_FILE: t.Final = frozenset({"html"})  # no use on a terminal
 
 
@@ -33,20 +35,27 @@ def main(args: Sequence[str]) -> int:
         description="Rows and plans of a run from its evidence alone; writes rows.json, plan.json, report.csv and "
         "report.html into its folder when they are missing or the run was killed.",
     )
-    parser.add_argument("run", type=Path, help="the run folder")
+    parser.add_argument("run", type=Path, nargs="?", help="the run folder")
+    parser.add_argument(
+        "--from-events",
+        type=Path,
+        metavar="PATH",
+        help="the files are gone: tell the run from its job's events, artifacts of ansible-runner or an export of AWX",
+    )
+    parser.add_argument(
+        "--inventory", type=Path, metavar="FILE", help="hosts the events may not name, from `ansible-inventory --list`"
+    )
     parser.add_argument(
         "--format", choices=report.formats(), default="text", help="default: %(default)s; docs/reports.md has them all"
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the report to FILE, readable by you only")
     parser.add_argument("--limit", type=int, default=0, help="most lines for single hosts, 0 for all (text)")
     given = parser.parse_args(args)
-    folder = folder_of(given.run)
-    if given.out is not None:
-        _outside(given.out, folder)
-    elif given.format in _FOR_A_FILE and sys.stdout.isatty():
+    if (given.run is None) == (given.from_events is None):
+        raise UsageError("name a run folder, or the events of a job with --from-events; one of the two")
+    if given.out is None and given.format in _FOR_A_FILE and sys.stdout.isatty():
         raise UsageError(f"{given.format} is for a file: name one with --out, such as --out report.{given.format}")
-    book = ledger.build(folder)
-    _derive(book)
+    book = _by_events(given) if given.run is None else _by_evidence(given)
     pieces = report.encoded(given.format, book, limit=max(0, given.limit))
     if given.out is not None:
         files.replace(given.out, pieces)
@@ -61,10 +70,28 @@ def main(args: Sequence[str]) -> int:
         runs = ", ".join(sorted({item.run for item in book.carried.values()}))
         print(f"evict report: {len(book.carried)} rows were taken over from {text.inert(runs)}", file=sys.stderr)
     if not book.complete:
+        what = "a result" if book.events else "evidence"
         print(
-            "evict report: the run did not come to its end; hosts without evidence were not attempted", file=sys.stderr
+            f"evict report: the run did not come to its end; hosts without {what} were not attempted", file=sys.stderr
         )
     return Exit.OK
+
+
+def _by_evidence(given: argparse.Namespace) -> ledger.Ledger:
+    if given.inventory is not None:
+        raise UsageError("--inventory goes with --from-events: a run folder knows its hosts")
+    folder = folder_of(given.run)
+    if given.out is not None:
+        _outside(given.out, folder)
+    book = ledger.build(folder)
+    _derive(book)
+    return book
+
+
+def _by_events(given: argparse.Namespace) -> ledger.Ledger:
+    if given.format in _FROM_EVIDENCE:
+        raise UsageError(f"events hold no {given.format}: choose another format, or name the run folder")
+    return report_events.read(given.from_events, given.inventory)
 
 
 def _derive(book: ledger.Ledger) -> None:
