@@ -20,9 +20,10 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import (
     callback_active,
     hosts_of,
 )
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import default_fail_on
 
 _MOST: t.Final = 50  # hosts named in the result; the rest is in rows.json
-_FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
+_SETTINGS: t.Final = ("evict_out", "evict_evidence_dir", "evict_run", "evict_fail_on")
 # Artifacts of AWX become extra vars of the next node of a workflow, where a name `evict_...` would be a setting.
 _ARTIFACT: t.Final = "evict"
 _FAILED: t.Final = (
@@ -45,7 +46,8 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result["changed"] = False
         try:
-            book = self._book(task_vars)
+            given = self._given(task_vars)
+            book = self._book(given, task_vars)
         except (PolicyError, EvidenceError, AnsibleError) as exc:
             return {**result, "failed": True, "msg": str(exc)}
         loud = [row for row in text.worst_first(book.rows) if row.verdict not in text.QUIET]
@@ -56,13 +58,26 @@ class ActionModule(ActionBase):
         result["ansible_stats"] = {"data": {_ARTIFACT: _counts(book)}, "per_host": False, "aggregate": False}
         result["exceptions"] = [{"host": text.clip(r.host, 255), "verdict": str(r.verdict)} for r in loud[:_MOST]]
         result["more_exceptions"] = max(0, len(loud) - _MOST)
+        result["gate"] = self._gate(book, given, task_vars)
         result["msg"] = text.totals(book.rows)
         return result
 
-    def _book(self, task_vars: dict[str, t.Any]) -> ledger.Ledger:
-        given: dict[str, t.Any] = {}
-        for name in (n for n in _FOLDER if n in task_vars):
-            given[name] = self._templar.template(task_vars[name])
+    def _given(self, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        return {name: self._templar.template(task_vars[name]) for name in _SETTINGS if name in task_vars}
+
+    @staticmethod
+    def _gate(book: ledger.Ledger, given: dict[str, t.Any], task_vars: dict[str, t.Any]) -> dict[str, str]:
+        """Host of this play -> why it fails: by `evict_fail_on`, else by the exit codes of the run's verb."""
+        said = "evict_fail_on" in given
+        fail_on = set(policy.validate(given).fail_on if said else default_fail_on(book.verb))
+        there = set(map(str, task_vars.get("ansible_play_hosts_all", ())))
+        return {
+            row.host: text.clip(f"{row.verdict}: {row.reasons[0] if row.reasons else 'see rows.json'}", 300)
+            for row in book.rows
+            if row.verdict in fail_on and row.host in there
+        }
+
+    def _book(self, given: dict[str, t.Any], task_vars: dict[str, t.Any]) -> ledger.Ledger:
         inventory, scope = hosts_of(task_vars)
         folder = RunFolder.resolve(policy.validate(given), task_vars).create(inventory=inventory, scope=scope)
         if callback_active():

@@ -14,20 +14,24 @@ _WHY: t.Final[Mapping[str, str]] = {
     "until": "a repeated look hides what the first one saw",
     "async": "the result would be lost to the record",
 }
+# The role includes its tasks in a loop of one turn, so that hosts of one exclusive group are changed one by one.
+TURNS: t.Final = "__remediate_turn"
 
 
-def reason(verb: str, task: t.Any, task_vars: Mapping[str, t.Any]) -> str:
+def reason(verb: str, task: t.Any, task_vars: Mapping[str, t.Any], *, once: bool = False) -> str:
     """Why this task is refused; empty when it is not.
 
     Args:
         verb: name of our verb, for the message.
         task: the task as the action plugin has it.
         task_vars: its variables; a running loop shows in them even where the task was copied without its loop.
+        once: the verb is for all hosts of the play, so that `run_once` is right.
     """
+    looped = task_vars.get("ansible_loop_var", TURNS) != TURNS
     used = {
         "delegate_to": task.delegate_to is not None,
-        "run_once": bool(task.run_once),
-        "loop": bool(getattr(task, "loop", None)) or bool(task.loop_with) or "ansible_loop_var" in task_vars,
+        "run_once": bool(task.run_once) and not once,
+        "loop": bool(getattr(task, "loop", None)) or bool(task.loop_with) or looped,
         "until": bool(task.until) or bool(task.retries),
         "async": bool(task.async_val),
     }

@@ -87,6 +87,33 @@ class Fleet:
         if not self.selected:
             raise UsageError(f"no host matches the limit {self.limit!r}; see: ansible-inventory --graph")
 
+    def extra(self) -> Mapping[str, t.Any]:
+        """The extra variables of the command line, not templated.
+
+        Raises:
+            UsageError: a file of them cannot be read.
+        """
+        from ansible.errors import AnsibleError
+        from ansible.utils.vars import load_extra_vars
+
+        try:
+            return t.cast("Mapping[str, t.Any]", load_extra_vars(self._loader))
+        except AnsibleError as exc:
+            raise UsageError(f"the extra variables cannot be read: {_message(exc)}") from exc
+
+    def matching(self, pattern: str) -> list[str]:
+        """The hosts that a pattern selects under the limit.
+
+        Raises:
+            UsageError: it is no pattern, or names nobody that the inventory knows.
+        """
+        from ansible.errors import AnsibleError
+
+        try:
+            return [str(h.get_name()) for h in self._inventory.get_hosts(pattern)]
+        except AnsibleError as exc:
+            raise UsageError(f"no host can be told from {pattern!r}: {_message(exc)}") from exc
+
     def variables(self, host: str) -> Mapping[str, t.Any]:
         """The variables of a host, templates and all.
 

@@ -53,11 +53,12 @@ _EXTRA: t.Final = ("-e", *("--extra-vars"[:end] for end in range(len("--e"), len
 _EMPTY: t.Final = re.compile(r"""(?:^|\s)evict_hosts=(?:""|''|\s|$)""")
 
 
-def target(args: Sequence[str]) -> None:
+def target(args: Sequence[str], what: str = "to plan for") -> None:
     """Refuse a command line without a target, where it can be known: a file of variables may be encrypted.
 
     Args:
         args: arguments for ansible-playbook.
+        what: is to be done to the hosts, for the message.
 
     Raises:
         UsageError: `evict_hosts` is missing or empty.
@@ -66,21 +67,29 @@ def target(args: Sequence[str]) -> None:
         return
     given = options.peek(args, *_EXTRA)
     if any(_EMPTY.search(word) for word in given):
-        raise UsageError(f"{_NAME} is empty: name the hosts to plan for, such as -e {_NAME}=web")
-    if not any(_NAME in word or (word.startswith("@") and _may_hold(Path(word[1:]).expanduser())) for word in given):
+        raise UsageError(f"{_NAME} is empty: name the hosts {what}, such as -e {_NAME}=web")
+    if not mentions(args, _NAME):
         raise UsageError(
-            f"{_NAME} is missing: name the hosts to plan for, such as -e {_NAME}=web, or -e {_NAME}=all for the whole "
+            f"{_NAME} is missing: name the hosts {what}, such as -e {_NAME}=web, or -e {_NAME}=all for the whole "
             "inventory; it has no default, and inventory and group_vars do not count"
         )
 
 
-def _may_hold(path: Path) -> bool:
-    """May a file of variables name the target? A file that cannot be read is for ansible-playbook to complain about."""
+def mentions(args: Sequence[str], name: str) -> bool:
+    """May a command line give an extra variable, in a text or in a file?"""
+    given = options.peek(args, *_EXTRA)
+    return any(
+        name in word or (word.startswith("@") and _may_hold(Path(word[1:]).expanduser(), name)) for word in given
+    )
+
+
+def _may_hold(path: Path, name: str) -> bool:
+    """May a file of variables hold one? A file that cannot be read is for ansible-playbook to complain about."""
     try:
         content = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return True
-    return _NAME in content or content.startswith("$ANSIBLE_VAULT")
+    return name in content or content.startswith("$ANSIBLE_VAULT")
 
 
 COMMAND: t.Final = play.Command(

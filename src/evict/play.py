@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `evict audit` and `evict plan` share: a playbook in check mode, its run folder, retries, rows and exit code."""
+"""What the commands that run a playbook share: its run folder, retries, rows and exit code."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ def _anything(args: Sequence[str]) -> None:
     """No demands on the arguments."""
 
 
+def _nothing_told(args: Sequence[str]) -> Sequence[str]:
+    """Nothing is said."""
+    del args
+    return ()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command that looks at hosts and changes none.
+    """A command that runs one of our playbooks.
 
     Attributes:
         verb: what its runs are for.
@@ -41,6 +47,9 @@ class Command:
             spared a process for each host.
         shown_by_diff: those of them that `--diff` is for, and that run when it is asked for.
         check: refuses arguments (UsageError) before Ansible starts.
+        dry: it runs in check mode.
+        told: what is said before Ansible starts, in lines.
+        extra: variables for this command.
     """
 
     verb: Verb
@@ -50,6 +59,9 @@ class Command:
     skip_tags: str
     shown_by_diff: tuple[str, ...] = ()
     check: Callable[[Sequence[str]], None] = _anything
+    dry: bool = True
+    told: Callable[[Sequence[str]], Sequence[str]] = _nothing_told
+    extra: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
 def main(command: Command, args: Sequence[str]) -> int:
@@ -64,7 +76,7 @@ def main(command: Command, args: Sequence[str]) -> int:
     out, rest = options.take(args, "--out")
     earlier, rest = options.take(rest, "--retry-from")
     command.check(rest)
-    extra: dict[str, t.Any] = {"evict_fail_on": []}
+    extra: dict[str, t.Any] = {"evict_fail_on": [], **command.extra}
     if out is not None:
         folder = Path(os.path.abspath(out))
         usable(folder)
@@ -72,6 +84,9 @@ def main(command: Command, args: Sequence[str]) -> int:
     else:
         if not any("evict_out" in word or "evict_evidence_dir" in word for word in rest):
             usable(Path(os.path.abspath("evict-runs")), many=True)
+    if not _NO_RUN & set(rest):
+        for line in command.told(rest):
+            print(text.inert(line), flush=True)
     if earlier is None:
         return _run(command, rest, extra)
     again = retry.plan(Path(earlier), rest, command.verb)
@@ -95,7 +110,7 @@ def _run(
 ) -> int:
     shown = command.shown_by_diff if {"-D", "--diff"} & set(rest) else ()
     skipped = ",".join(tag for tag in command.skip_tags.split(",") if tag not in shown)
-    words = ["--check", "--skip-tags", skipped, *rest]
+    words = [*(["--check"] if command.dry else []), *(["--skip-tags", skipped] if skipped else []), *rest]
     name = command.playbook
     outcome = playbook.run(name, words, extra) if env is None else playbook.run(name, words, extra, env)
     if _NO_RUN & set(rest):
@@ -167,7 +182,7 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
     page = outcome.folder / report.file_of("html")
     if page.is_file():
         print(f"report: {text.inert(str(page))} (for a browser), {report.file_of('csv')} beside it")
-    if (outcome.folder / planned.FILE).is_file():
+    if verb is Verb.PLAN and (outcome.folder / planned.FILE).is_file():
         acts = sum(row.plan_state == "act" for row in book.rows)
         hosts = f"{acts} host{'s' * (acts != 1)}"
         use = f"{hosts} to be approved, valid until {book.plans.expires}" if acts else "there is nothing to approve"
@@ -175,7 +190,9 @@ def conclude(outcome: playbook.Outcome, verb: Verb, args: Sequence[str]) -> Exit
     if outcome.fault:
         return _error(f"the evidence of the {verb} is not complete: {outcome.fault}")
     asked = [row for row in book.rows if row.verdict is not Verdict.OUT_OF_SCOPE]
-    if asked and outcome.refused >= len(asked):
+    tried = [row for row in asked if row.verdict is not Verdict.NOT_ATTEMPTED]
+    # A first wave that was refused is the last one: the others have the same settings.
+    if tried and outcome.refused >= len(tried):
         return _error(f"no {verb} took place: the settings were refused, see the messages above; no host was contacted")
     if not asked:
         return _error(f"no {verb} took place: no host of the inventory was selected, {_asked(verb, args)}")

@@ -19,15 +19,13 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import Evide
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import MANIFEST, RUN_LOG
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict, is_failure, is_open
 
 from . import inventory
 from .errors import UsageError
 from .report import folder_of
 
 AGAIN: t.Final = frozenset({Verdict.UNREACHABLE, Verdict.UNKNOWN, Verdict.NOT_ATTEMPTED})
-# What blocked a host may be out of the way now.
-_AGAIN_PLAN: t.Final = AGAIN | {Verdict.BLOCKED}
 _NAMED: t.Final = 5  # hosts of a kind that are named in a message
 
 
@@ -66,6 +64,14 @@ class Retry:
         return [text.inert(line) for line in lines]
 
 
+def again_after(verb: Verb) -> frozenset[Verdict]:
+    """The verdicts with which a host of an earlier run is run again: those that left it open or failed."""
+    if verb is Verb.AUDIT:
+        return AGAIN
+    # What blocked a host may be out of the way now.
+    return frozenset(v for v in Verdict if is_failure(v) or is_open(v, verb))
+
+
 def named(hosts: Sequence[str]) -> str:
     """The number of hosts and the first few."""
     more = f" and {len(hosts) - _NAMED} more" if len(hosts) > _NAMED else ""
@@ -99,8 +105,9 @@ def plan(folder: Path, args: Sequence[str], verb: Verb = Verb.AUDIT) -> Retry:
     there, selected = set(fleet.names), set(fleet.selected)
     before = {row.host: row for row in book.rows}
     new = tuple(name for name in fleet.names if name not in before)
-    verdicts = _AGAIN_PLAN if verb is Verb.PLAN else AGAIN
-    expired = book.plans.expired(evidence.now())
+    verdicts = again_after(verb)
+    # A plan that was performed may well be over; the row of its host says how that ended.
+    expired = book.plans.expired(evidence.now()) if verb is Verb.PLAN else frozenset()
     again = tuple(
         name
         for name in fleet.names

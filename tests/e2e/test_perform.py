@@ -181,20 +181,26 @@ def test_wrong_options_are_named(place: Place, options: dict[str, t.Any], words:
     assert predicted(place) == []
 
 
-@pytest.mark.parametrize("begun", [("--tags", "remediate_perform"), ("--start-at-task", "Commit | *")])
 @pytest.mark.parametrize(
     ("check", "words"), [([], "this version only plans"), (["--check"], "without --start-at-task")]
 )
-def test_a_run_begun_in_the_middle_is_refused_in_plain_words(
-    place: Place, begun: tuple[str, str], check: list[str], words: str
-) -> None:
-    extra = ("-e", "evict_hosts=all", "-e", "evict_replacement=clamav")
-    done = playbooks.run(place.where, place.inventory, *begun, *check, *extra, playbook="evict.kaspersky.remediate")
+def test_a_run_of_a_part_is_refused_in_plain_words(place: Place, check: list[str], words: str) -> None:
+    extra = ("--tags", "remediate_perform", "-e", "evict_hosts=all", "-e", "evict_replacement=clamav")
+    done = playbooks.run(place.where, place.inventory, *check, *extra, playbook="evict.kaspersky.remediate")
     assert done.code == 2
     assert words in " ".join(done.out.split())
     assert "undefined" not in done.out
     assert not place.mark.exists()
     assert {row["verdict"] for row in done.rows().values()} == {"unknown"}
+
+
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_a_run_begun_in_the_middle_begins_nothing(place: Place, check: list[str]) -> None:
+    extra = ("--start-at-task", "Commit | *", "-e", "evict_hosts=all", "-e", "evict_replacement=clamav")
+    done = playbooks.run(place.where, place.inventory, *check, *extra, playbook="evict.kaspersky.remediate")
+    assert done.code not in (0, 2)
+    assert "is run from its beginning: leave --start-at-task out" in " ".join(done.out.split())
+    assert not place.mark.exists()
 
 
 def test_without_a_plan_there_is_nothing_to_predict(place: Place) -> None:
