@@ -71,42 +71,54 @@ kind_install_folder() {
 # Takes back what this step installed, by what it noted before it began; what another package needs by now stays, and is told.
 kind_remove_packages() {
   manager || return 1
+  noted again
+  again=$value
   noted new
-  names=
-  for name in $value; do
-    ! present "$name" || names=$names$name$nl
+  fresh=$value names=
+  for name in $fresh $again; do
+    ! traces "$name" || names=$names$name$nl
   done
   [ -n "$names" ] || { status=already && return 0; }
+  takes_only $names || return 1
   if [ "$a_manager" = apt ]; then
-    managed apt_get --simulate purge $names
-    others=
-    for row in $answer; do
-      case $row in Remv\ * | Purg\ *) ;; *) continue ;; esac
-      row=${row#* } && row=${row%% *}
-      case $nl$names in *"$nl$row$nl"* | *"$nl${row%:*}$nl"*) ;; *) others="$others $row" ;; esac
-    done
-    if [ "$code" != 0 ]; then
-      fail_managed 'the packages cannot be removed again'
-      return 1
-    elif [ -n "$others" ]; then
-      wrong would_remove_others '' "taking the packages back would remove$others, too: they stay; remove them by hand when nothing needs them"
-      return 1
-    fi
-    managed apt_get purge $names
+    managed apt_get remove $names
+    # Settings that were there before we came stay.
+    for name in $again; do fresh=$(printf %s "$fresh" | grep -Fxv "$name"); done
+    [ -z "$fresh" ] || managed apt_get purge $fresh
   else
-    managed rpm -e --test $names
+    managed rpm -e $names
+  fi
+  for name in $names; do
+    ! traces "$name" || { fail_managed "$name is still installed" still_there && return 1; }
+  done
+  status='done'
+}
+
+takes_only() { # PACKAGE...: would nothing else go with them?
+  if [ "$a_manager" != apt ]; then
+    managed rpm -e --test "$@"
     case $answer in
       *'is needed by'*)
         wrong would_remove_others "$code" 'another package needs by now what was installed: it stays; remove it by hand when nothing needs it'
         return 1
         ;;
     esac
-    managed rpm -e $names
+    return 0
   fi
-  for name in $names; do
-    ! present "$name" || { fail_managed "$name is still installed" still_there && return 1; }
+  managed apt_get --simulate remove "$@"
+  others=
+  for row in $answer; do
+    case $row in Remv\ * | Purg\ *) ;; *) continue ;; esac
+    row=${row#* } && row=${row%% *}
+    case $nl$names in *"$nl$row$nl"* | *"$nl${row%:*}$nl"*) ;; *) others="$others $row" ;; esac
   done
-  status='done'
+  if [ "$code" != 0 ]; then
+    fail_managed 'the packages cannot be removed again'
+    return 1
+  elif [ -n "$others" ]; then
+    wrong would_remove_others '' "taking the packages back would remove$others, too: they stay; remove them by hand when nothing needs them"
+    return 1
+  fi
 }
 
 # --- installing ---------------------------------------------------------------------------------------------------------
@@ -121,16 +133,7 @@ bring() { # PACKAGE... or, when files is set, those files
   fi
   removes_nothing || return 1
   [ -n "$changes$lacking" ] || { status=already && return 0; }
-  # Before anything happens, so that an undoing knows it even when this is cut off; a second try adds to it.
-  noted new
-  new=$value
-  for name in $added; do
-    case $nl$new$nl in *"$nl$name$nl"*) continue ;; esac
-    present "$name" || new=${new:+$new$nl}$name
-  done
-  if [ -n "$new" ]; then
-    note new "$new" || { wrong disk_full '' 'the journal cannot be written: make room below /var/lib' && return 1; }
-  fi
+  promise || return 1
   before=no
   [ ! -e /run/reboot-required ] || before=yes
   transact '' "$@"
@@ -146,6 +149,26 @@ bring() { # PACKAGE... or, when files is set, those files
   [ "$before$a_manager$ended" != nozypper102 ] || restart=yes
   [ "$before" = yes ] || [ ! -e /run/reboot-required ] || restart=yes
   status='done'
+}
+
+# Before anything happens, so that an undoing knows it even when this is cut off; a second try adds to it.
+promise() { # what is in added will have come by this step
+  noted again
+  again=$value
+  noted new
+  new=$value
+  for name in $added; do
+    case $nl$new$nl$again$nl in *"$nl$name$nl"*) continue ;; esac
+    state_of "$name"
+    case $state in
+      installed) ;;
+      config-files) again=${again:+$again$nl}$name ;;
+      *) new=${new:+$new$nl}$name ;;
+    esac
+  done
+  { [ -z "$new" ] || note new "$new"; } && { [ -z "$again" ] || note again "$again"; } && return 0
+  wrong disk_full '' 'the journal cannot be written: make room below /var/lib'
+  return 1
 }
 
 transact() { # OPTION PACKAGE...
@@ -291,7 +314,9 @@ cached() { # PACKAGE...: is all that an installation needs in the cache?
     apt)
       managed apt_get --print-uris --no-install-recommends install "$@"
       [ "$code" = 0 ] || return 1
-      case $nl$answer in *"$nl'"*) return 1 ;; esac
+      for row in $answer; do
+        case $row in "'file:"* | "'cdrom:"*) ;; "'"*) return 1 ;; esac # what lies on this host is not fetched
+      done
       ;;
     zypper) [ -n "$changes" ] && case $answer in *'<solvable '*) return 1 ;; esac ;; # nobody tells; what it said must do
     *)
@@ -318,21 +343,31 @@ missing() { # PACKAGE or FILE... -> lacking: those that the database does not kn
   done
 }
 
-present() { # NAME
-  version_of "$1"
-  [ -n "$version" ]
+traces() { # NAME: is anything of it there but settings?
+  state_of "$1"
+  case $state in not-installed | config-files) return 1 ;; esac
 }
 
 version_of() { # NAME -> version; empty: it is not installed, or not completely
-  version=
+  state_of "$1"
+  [ "$state" = installed ] || version=
+}
+
+state_of() { # NAME -> state (in the words of dpkg), version
+  version='' state=not-installed
   if [ "$a_manager" = apt ]; then
     # shellcheck disable=SC2016  # dpkg's fields
-    for row in $(dpkg-query --show --showformat '${Status} ${Version}\n' "$1" 2>/dev/null); do
-      case $row in *' ok installed '?*) version=${row##* } ;; esac
+    for row in $(dpkg-query --show --showformat '=${Status} ${Version}\n' "$1" 2>/dev/null); do
+      case $row in
+        =*' not-installed '*) ;;
+        =*' config-files '*) [ "$state" != not-installed ] || state=config-files ;;
+        =*' ok installed '?*) state=installed version=${row##* } ;;
+        =*) [ "$state" = installed ] || state=half ;;
+      esac
     done
     return 0
   fi
   rows=$(rpm -q --qf '%{VERSION}-%{RELEASE}\n' "$1" 2>/dev/null) ||
     rows=$(rpm -q --whatprovides --qf '%{VERSION}-%{RELEASE}\n' "$1" 2>/dev/null) || return 0
-  version=${rows%%"$nl"*}
+  state=installed version=${rows%%"$nl"*}
 }

@@ -135,8 +135,9 @@ captured() { # PROGRAM ARGUMENT... -> code, said, answer
   return "$code"
 }
 
-last_words() { # what a program said last, as one line
-  printf %s "$said" | tail -n 3 | tr -s '\n\t ' ' ' | cut -c 1-300
+last_words() { # what a program said last, its complaints first, as one line
+  told=$(printf '%s\n' "$said" | grep -e '^E: ' -e '^[Ee]rror' -e '^ERROR' | tail -n 3)
+  printf '%s\n' "${told:-$said}" | tail -n 3 | tr -s '\n\t ' ' ' | cut -c 1-300
 }
 
 words() { # ITEM... -> one line, each after a blank
