@@ -20,6 +20,8 @@ from .misbehaviour_scripts import (
     BUSY,
     CORRUPT,
     DEPENDING,
+    DROP_IN,
+    DROP_INS,
     EXCLUDED,
     FILL,
     FLAG,
@@ -84,6 +86,7 @@ class Misbehaviour:
         told: what has to be said, by family.
         checks: scripts that end well after the remediation, by instruments other than ours.
         policy: what is to take over.
+        changes: what the trouble itself changes on the host during the remediation (snapshot.py's patterns).
     """
 
     why: str
@@ -93,6 +96,7 @@ class Misbehaviour:
     install: tuple[str, ...] = ("kesl",)
     checks: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=lambda: TAKES_OVER)
+    changes: tuple[str, ...] = ()
 
     def make(self, host: Host) -> None:
         """Put the protection that is to stay on a fresh host, or offer it there, and then the trouble."""
@@ -127,6 +131,8 @@ GONE = (
     "test ! -e /opt/kaspersky/kesl/libexec/kesl",
 )
 COVERED = "systemctl is-active shield"
+HARMLESS = ("/usr/lib/harmless**", "/etc/harmless**", "/usr/share/doc/harmless**", "/usr/lib/systemd/system/harmless*")
+DATABASES = ("/var/lib/dpkg/**", "/var/lib/rpm/**", "/var/log/dpkg.log")
 
 MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     # --- the package's own scripts
@@ -171,6 +177,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         why="perl goes missing after the plan",
         script=f"{INSTALL}; {at_stop('mv /usr/bin/perl /usr/bin/perl.away')}",
         told=both(fails("perl_missing", again="tools_missing")),
+        changes=("/usr/bin/perl*",),
         checks=(*STAYS, COVERED),
     ),
     # --- units
@@ -189,7 +196,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "unit_rewritten": Misbehaviour(
         why="something else writes the product's unit again whenever it is gone",
         script=f"{INSTALL}; {REWRITE}",
-        told=both(fails("still_there")),
+        told=both(fails("still_there", verdict="leftovers")),
         checks=("test -e /etc/systemd/system/kesl.service", COVERED),
     ),
     # --- package managers
@@ -197,14 +204,17 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         why="another installation holds the package manager's lock",
         install=("kesl", "harmless"),
         script=f"{KEEP}; {BUSY}; sleep 1",
-        told=blocked("installer_busy"),
+        # Dpkg's own notes of what it is about are taken for those of one that was interrupted, too.
+        told={**blocked("installer_busy"), **blocked("installer_busy", "package_manager_broken", rpm=False)},
         checks=("systemctl is-active kesl",),
+        changes=(*HARMLESS, *DATABASES),
     ),
     "manager_gets_busy": Misbehaviour(
         why="another installation takes the package manager's lock after the plan",
         install=("kesl", "harmless"),
         script=f"{KEEP}; {at_stop(f'{BUSY}; sleep 2')}",
         told=both(fails("package_manager_busy", again="installer_busy")),
+        changes=(*HARMLESS, *DATABASES),
         checks=(*STAYS, COVERED),
     ),
     "held_later": Misbehaviour(
@@ -212,6 +222,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         roots=("deb12",),
         script=f"{INSTALL}; {at_stop('echo kesl hold | dpkg --set-selections')}",
         told={"deb": fails("package_held", again="package_held")},
+        changes=DATABASES,
         checks=(*STAYS, COVERED),
     ),
     "excluded": Misbehaviour(
@@ -236,12 +247,13 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         script=f"{KEEP}; {FLAG}/postinst-fail; {at_stop(UNPACKED)}",
         told={"deb": GOES},
         checks=(*GONE[:1], COVERED),
+        changes=HARMLESS,
     ),
     "takes_others": Misbehaviour(
         why="a program of somebody else's needs the product and would be removed with it",
         install=("kesl", "reporter"),
         script=INSTALL,
-        told=both(fails("takes_others")),
+        told=both(fails("would_remove_others")),
         checks=(*STAYS, DEPENDING, COVERED),
     ),
     "database_breaks": Misbehaviour(
@@ -249,6 +261,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         roots=("deb12",),
         script=f"{INSTALL}; {at_stop(CORRUPT)}",
         told={"deb": fails("database_broken", again="no_automatic_removal")},
+        changes=DATABASES,
         checks=(COVERED,),
     ),
     "repository_broken": Misbehaviour(
@@ -270,6 +283,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         script=f"{SMALL_VAR}; {INSTALL}; {at_stop(FILL)}",
         told=both(fails("disk_full", again="no_room")),
         checks=(COVERED,),
+        changes=("/var/tmp/filler",),
     ),
     "immutable": Misbehaviour(
         why="a file of the product is marked immutable",
@@ -285,10 +299,8 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     ),
     "immutable_remains": Misbehaviour(
         why="what remains of the product is marked immutable after the plan",
-        script=f"{INSTALL}; mkdir /etc/systemd/system/kesl.service.d\n"
-        f"echo '[Service]' >/etc/systemd/system/kesl.service.d/own.conf; systemctl daemon-reload\n"
-        + at_stop("chattr +i /etc/systemd/system/kesl.service.d/own.conf"),
-        told=both(fails("file_immutable")),
+        script=f"{INSTALL}; {DROP_IN}; {at_stop(f'chattr +i {DROP_INS}/own.conf')}",
+        told=both(fails("file_immutable", verdict="leftovers")),
         checks=(*GONE[2:], COVERED),
     ),
     "mount": Misbehaviour(
@@ -298,10 +310,18 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         checks=("systemctl is-active kesl",),
     ),
     "mounted_later": Misbehaviour(
-        why="something else is mounted over what remains of the product, after the plan",
+        why="something else is mounted within the product's folders after the plan",
         script=f"{INSTALL}; {at_stop(MOUNT)}",
-        told=both(fails("foreign_mount")),
-        checks=("test -e /var/opt/kaspersky/kesl/common/of-others", COVERED),
+        told=both(fails("foreign_mount", again="obstacle")),
+        checks=(*STAYS, "test -e /var/opt/kaspersky/kesl/common/of-others", COVERED),
+        changes=("/var/opt/kaspersky/kesl/common/of-others",),
+    ),
+    "mount_remains": Misbehaviour(
+        why="something else is mounted over what remains of the product, after the plan",
+        script=f"{INSTALL}; {DROP_IN}; {at_stop(f'mount -t tmpfs foreign {DROP_INS}; touch {DROP_INS}/of-others')}",
+        told=both(fails("foreign_mount", verdict="leftovers")),
+        checks=(*GONE[2:], f"test -e {DROP_INS}/of-others", COVERED),
+        changes=(f"{DROP_INS}/of-others",),
     ),
     "read_only": Misbehaviour(
         why="/opt is read-only",
@@ -310,9 +330,9 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         checks=("systemctl is-active kesl",),
     ),
     "read_only_later": Misbehaviour(
-        why="/opt becomes read-only after the plan: the system refuses every rm",
+        why="/opt becomes read-only after the plan: every rm is refused",
         script=f"{INSTALL}; {at_stop(READ_ONLY)}",
-        told=both(fails("refused_by_system", again="no_room")),
+        told=both(fails("read_only", again="no_room")),
         checks=(*STAYS, COVERED),
     ),
     # --- no package, and what brings the product back

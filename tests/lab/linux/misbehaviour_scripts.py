@@ -21,6 +21,10 @@ CORRUPT = "printf 'Package: \\377 broken\\nthis is not a field\\n' >>/var/lib/dp
 LOST = "rm -f /srv/repo/*.rpm /srv/repo/*.deb"
 EXCLUDED = "echo exclude=kesl >>/etc/dnf/dnf.conf"
 
+# An administrator's own setting of the product's unit, which its package leaves behind.
+DROP_INS = "/etc/systemd/system/kesl.service.d"
+DROP_IN = f"mkdir {DROP_INS}; printf '[Service]\\nNice=1\\n' >{DROP_INS}/own.conf; systemctl daemon-reload"
+
 # A file system of its own for /var, with room for a plan.
 SMALL_VAR = (
     "mkdir /srv/var; cp -a /var/. /srv/var/; mount -t tmpfs -o size=384m,mode=755 small /var; cp -a /srv/var/. /var/; "
