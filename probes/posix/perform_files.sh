@@ -160,22 +160,22 @@ kind_place_file() {
 }
 
 kind_write_file() {
-  text=$staging/.text
-  ! is_there "$text" || rm -f -- "$text"
-  printf %s "$a_text" | cat >"$text" || { wrong disk_full '' "a text cannot be written: make room below $base" && return 1; }
-  [ "$(cat "$text" && echo .)" = "$a_text." ] || { wrong disk_full '' "a text cannot be written: make room below $base" && return 1; }
-  put "$text" "$a_path" "$a_mode" root
-  code=$?
-  rm -f -- "$text"
-  return "$code"
+  draft=$staging/.draft
+  rm -f -- "$draft"
+  printf %s "$a_text" | cat >"$draft"
+  [ "$(cat "$draft" && echo .)" = "$a_text." ] || { wrong disk_full '' "a text cannot be written: make room below $base" && return 1; }
+  put "$draft" "$a_path" "$a_mode" root
+  ended=$?
+  rm -f -- "$draft"
+  return "$ended"
 }
 
 kind_remove_file() {
   place "$a_path" || return 1
-  is_there "$a_path" || { status=already && return 0; }
+  there "$a_path" || { status=already && return 0; }
   keep "$a_path" || return 1
   bounded rm -f -- "$a_path"
-  ! is_there "$a_path" || { fail_file "$a_path could not be removed" && return 1; }
+  ! there "$a_path" || { fail_file "$a_path could not be removed" && return 1; }
   status='done'
 }
 
@@ -185,18 +185,18 @@ kind_restore_file() {
   noted was
   case $value in
     '') status=already && return 0 ;;
-    absent) ! is_there "$a_path" || bounded rm -f -- "$a_path" ;;
+    absent) ! there "$a_path" || bounded rm -f -- "$a_path" ;;
     beside)
-      is_there "$a_path.evict-kept" || { status=already && return 0; }
+      there "$a_path.evict-kept" || { status=already && return 0; }
       bounded mv -f -- "$a_path.evict-kept" "$a_path"
       ;;
     *)
       place_of=${value#copy }
-      is_there "$kept/$place_of" || { status=already && return 0; }
+      there "$kept/$place_of" || { status=already && return 0; }
       restored "$kept/$place_of" && rm -f -- "$kept/$place_of"
       ;;
   esac || { fail_file "$a_path could not be put back" && return 1; }
-  ! is_there "$a_path" || label "$a_path"
+  ! there "$a_path" || label "$a_path"
   noted made
   made=
   for dir in $value; do made=$dir$nl$made; done
@@ -270,7 +270,7 @@ folders() { # DIR: with all above it; which were made is noted first
   while [ ! -d "$walked" ]; do lacks=$walked${lacks:+$nl$lacks} walked=${walked%/*}; done
   [ -n "$lacks" ] || return 0
   noted made
-  [ -n "$value" ] || note made "$lacks" || { wrong disk_full '' 'the journal cannot be written: make room below /var/lib' && return 1; }
+  [ -n "$value" ] || note made "$lacks" || return 1
   for walked in $lacks; do
     bounded mkdir -m 0755 -- "$walked" || { fail_file "$walked could not be made" && return 1; }
     label "$walked"
@@ -281,20 +281,23 @@ folders() { # DIR: with all above it; which were made is noted first
 keep() { # PATH
   noted was
   if [ -z "$value" ]; then
-    if ! is_there "$1"; then
+    if ! there "$1"; then
       value=absent
-    elif ! is_there "$1.evict-kept"; then
+    elif ! there "$1.evict-kept"; then
       value=beside
     else
       value="copy $(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')"
     fi
-    note was "$value" || { wrong disk_full '' 'the journal cannot be written: make room below /var/lib' && return 1; }
+    was=$value
+    note was "$was" || return 1
+  else
+    was=$value
   fi
-  case $value in
-    beside) is_there "$1.evict-kept" || bounded ln -- "$1" "$1.evict-kept" ;;
+  case $was in
+    beside) there "$1.evict-kept" || bounded ln -- "$1" "$1.evict-kept" ;;
     copy\ *)
-      place_of=$kept/${value#copy }
-      is_there "$place_of" || { rm -f -- "$place_of.new" && bounded cp -Pp -- "$1" "$place_of.new" && bounded mv -f -- "$place_of.new" "$place_of"; }
+      place_of=$kept/${was#copy }
+      there "$place_of" || { rm -f -- "$place_of.new" && bounded cp -Pp -- "$1" "$place_of.new" && bounded mv -f -- "$place_of.new" "$place_of"; }
       ;;
   esac || { fail_file "$1 could not be kept, so it is not replaced" && return 1; }
 }
@@ -303,7 +306,7 @@ stale() { # DIR: what a killed run left there
   set +f
   set -- "$1"/.evict.put.*
   set -f
-  for file in "$@"; do ! is_there "$file" || rm -f -- "$file"; done
+  for file in "$@"; do ! there "$file" || rm -f -- "$file"; done
 }
 
 settle() { sync "$1" 2>/dev/null || sync; } # an old sync knows no file

@@ -166,9 +166,8 @@ promise() { # what is in added will have come by this step
       *) new=${new:+$new$nl}$name ;;
     esac
   done
-  { [ -z "$new" ] || note new "$new"; } && { [ -z "$again" ] || note again "$again"; } && return 0
-  wrong disk_full '' 'the journal cannot be written: make room below /var/lib'
-  return 1
+  [ -z "$new" ] || note new "$new" || return 1
+  [ -z "$again" ] || note again "$again"
 }
 
 transact() { # OPTION PACKAGE...

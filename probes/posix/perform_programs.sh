@@ -72,14 +72,16 @@ kind_raise_sysctl() {
     [ -z "$line" ] || [ "$line" -ge "$a_value" ] ||
       { wrong set_elsewhere '' "$other sets $a_key to $line at each start: raise or remove it there" && return 1; }
   done
-  text=$staging/.text
+  draft=$staging/.draft
   {
     printf '# Written by evict.kaspersky.\n'
     [ ! -f /etc/sysctl.d/60-evict.conf ] || grep -v -e '^#' -e "^$(printf %s "$a_key" | sed 's/[.]/[.]/g') =" /etc/sysctl.d/60-evict.conf
     printf '%s = %s\n' "$a_key" "$a_value"
-  } >"$text"
-  put "$text" /etc/sysctl.d/60-evict.conf 0644 root || { rm -f -- "$text" && return 1; }
-  rm -f -- "$text"
+  } >"$draft"
+  limit_file=$file
+  put "$draft" /etc/sysctl.d/60-evict.conf 0644 root || { rm -f -- "$draft" && return 1; }
+  rm -f -- "$draft"
+  file=$limit_file
   said=$( (printf '%s\n' "$a_value" >"$file") 2>&1)
   limit_now && [ "$limit" -ge "$a_value" ] ||
     { wrong refused_by_system '' "$a_key is $limit and could not be raised: $said; raise it where this host's kernel runs" && return 1; }
@@ -118,8 +120,6 @@ wrong() { # CLASS CODE MEANING
   return 0
 }
 
-is_there() { [ -e "$1" ] || [ -h "$1" ]; }
-
 clock() { # -> now (seconds since the start of the host), left (of the step's time)
   IFS=' ' read -r now _ </proc/uptime
   now=${now%%.*} && left=$((deadline - now))
@@ -127,17 +127,15 @@ clock() { # -> now (seconds since the start of the host), left (of the step's ti
 
 # `said` is only the end of what a program said; here its whole answer is needed.
 captured() { # PROGRAM ARGUMENT... -> code, said, answer
-  # shellcheck disable=SC2016  # the inner shell expands it
-  bounded sh -c 'out=$1 && shift && "$@" >"$out" 2>&1; code=$?; tail -n 20 "$out"; exit "$code"' sh "$base/.answer" "$@"
-  answer=
-  [ ! -f "$base/.answer" ] || answer=$(cat "$base/.answer")
-  rm -f -- "$base/.answer"
+  bounded "$@"
+  answer=$(cat "$output")
   return "$code"
 }
 
 last_words() { # what a program said last, its complaints first, as one line
   told=$(printf '%s\n' "$said" | grep -e '^E: ' -e '^[Ee]rror' -e '^ERROR' | tail -n 3)
-  printf '%s\n' "${told:-$said}" | tail -n 3 | tr -s '\n\t ' ' ' | cut -c 1-300
+  told=$(printf '%s\n' "${told:-$said}" | tail -n 3 | tr -s '\n\t ' ' ' | cut -c 1-300)
+  printf %s "${told% }"
 }
 
 words() { # ITEM... -> one line, each after a blank
