@@ -38,21 +38,7 @@ from .misbehaviour_scripts import (
     at_stop,
 )
 from .state import DEB, INSTALL, RPM, bring
-
-COVER = "shield"
-# Another vendor's scanner is there and stays.
-TAKES_OVER: Mapping[str, Any] = {
-    "evict_replacement": "existing",
-    "evict_replacement_settings": {"service_names": ["shield.service"]},
-    "evict_fallback": "none",
-}
-# ClamAV comes from the host's own repository; its sshd stands for a mirror that answers.
-CLAMAV: Mapping[str, Any] = {
-    "evict_replacement": "clamav",
-    "evict_replacement_source": {"method": "repository"},
-    "evict_replacement_settings": {"updates": "mirror", "database_mirror": "http://127.0.0.1:22"},
-    "evict_fallback": "none",
-}
+from .takeover import CLAMAV, COVER, EXISTING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +81,12 @@ class Misbehaviour:
     roots: tuple[str, ...] = (DEB[0], RPM[0])
     install: tuple[str, ...] = ("kesl",)
     checks: tuple[str, ...] = ()
-    policy: Mapping[str, Any] = field(default_factory=lambda: TAKES_OVER)
+    policy: Mapping[str, Any] = field(default_factory=lambda: EXISTING)
     changes: tuple[str, ...] = ()
 
     def make(self, host: Host) -> None:
         """Put the protection that is to stay on a fresh host, or offer it there, and then the trouble."""
-        if self.policy is TAKES_OVER:
+        if self.policy is EXISTING:
             host.install(COVER)
         else:
             repository.offer(host)
