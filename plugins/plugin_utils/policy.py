@@ -50,6 +50,10 @@ class Policy:
         probe_timeout: seconds one probe may take on a host (`evict_probe_timeout`).
         consent: words of agreement (`evict_consent`): `remove` to act at all, `unprotected` for the provider `none`.
         waves: sizes of the waves (`evict_waves`); the last one repeats.
+        max_failures: how many hosts may fail, a number or a percentage of those tried (`evict_max_failures`).
+        breaker_on: verdicts that count as failures (`evict_breaker_on`).
+        soak: seconds a wave is left alone before it is looked at again (`evict_soak`).
+        downloads: how many hosts fetch at a time (`evict_downloads`).
         approved_plan: plan.json that was approved (`evict_approved_plan`), a path on the controller.
         plan_hours: hours a plan is valid (`evict_plan_hours`).
         replacement, fallback: platform -> id of the provider (`evict_replacement`, `evict_fallback`).
@@ -63,6 +67,7 @@ class Policy:
         reboot: `never`, `if_needed` or `window` (`evict_reboot`).
         windows: maintenance windows (`evict_windows`).
         purge: remove what the catalog marks as safe after the removal (`evict_purge`).
+        prove: let a verification make the live test (`evict_prove`).
         max_signature_age: hours (`evict_max_signature_age`).
         proxy: proxy for downloads of the hosts, without a login (`evict_proxy`).
     """
@@ -75,6 +80,10 @@ class Policy:
     probe_timeout: int = 20
     consent: frozenset[str] = frozenset()
     waves: tuple[int, ...] = (1, 10, 50, 200)
+    max_failures: str = "0"
+    breaker_on: tuple[Verdict, ...] = (Verdict.FAILED_EXPOSED, Verdict.FAILED_PROTECTED)
+    soak: int = 60
+    downloads: int = 20
     approved_plan: str = ""
     plan_hours: int = 72
     replacement: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -91,6 +100,7 @@ class Policy:
     reboot: Reboot = "never"
     windows: tuple[Window, ...] = ()
     purge: bool = True
+    prove: bool = False
     max_signature_age: int = 168
     proxy: str = ""
 

@@ -277,6 +277,14 @@ def waves(value: object) -> tuple[int, ...]:
     return tuple(s for s in sizes if s is not None)
 
 
+def share(value: object) -> str:
+    """A number of hosts, or a percentage such as `5%`."""
+    text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[0-9]{1,6}|(?:[0-9]|[1-9][0-9]|100)\s*%", text):
+        raise refused("must be a whole number of hosts, or a percentage from `0%` to `100%`", value)
+    return "".join(text.split())
+
+
 def url(value: object, schemes: Collection[str] = ("http", "https")) -> str:
     """An address without a login in it, neither before the host nor as a token behind it."""
     text = line(value).strip()

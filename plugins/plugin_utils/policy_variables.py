@@ -14,7 +14,9 @@ from .policy_roles import roles
 from .policy_secrets import secrets
 from .policy_types import Reboot
 
-EXTRA_ONLY: t.Final = frozenset({"evict_hosts", "evict_consent", "evict_waves"})
+EXTRA_ONLY: t.Final = frozenset(
+    {"evict_hosts", "evict_consent", "evict_waves", "evict_max_failures", "evict_breaker_on", "evict_soak"}
+)
 CONSENTS: t.Final = ("remove", "unprotected")
 REBOOTS: t.Final[tuple[Reboot, ...]] = t.get_args(Reboot)
 
@@ -113,6 +115,36 @@ VARIABLES: t.Final[Mapping[str, Variable]] = {
         "list of numbers of hosts",
         "sizes of the waves in which hosts are changed; the last one repeats",
         "[1, 10, 50]",
+    ),
+    "evict_max_failures": Variable(
+        "max_failures",
+        checks.share,
+        "number of hosts, or percent of the hosts tried so far",
+        "how many hosts may have a verdict of `evict_breaker_on`; with more of them no further wave begins",
+        "5%",
+    ),
+    "evict_breaker_on": Variable(
+        "breaker_on",
+        checks.verdicts,
+        "list of verdicts",
+        "verdicts that count as failures for `evict_max_failures`. A host that was being changed and cannot be judged, "
+        "or got worse while the wave was left alone, always counts",
+        "[failed_exposed, failed_protected, unreachable]",
+    ),
+    "evict_soak": Variable(
+        "soak",
+        checks.number(0, 86_400, "seconds"),
+        "seconds, 0 to 86400",
+        "how long a wave is left alone before its hosts are looked at again and the next wave begins; with 0 nobody "
+        "looks again",
+        "3600",
+    ),
+    "evict_downloads": Variable(
+        "downloads",
+        checks.number(1, 10_000, "hosts"),
+        "hosts, 1 to 10000",
+        "how many hosts fetch packages and files at a time",
+        "5",
     ),
     "evict_approved_plan": Variable(
         "approved_plan",
@@ -215,6 +247,13 @@ VARIABLES: t.Final[Mapping[str, Variable]] = {
     ),
     "evict_purge": Variable(
         "purge", checks.switch, "true or false", "remove what the catalog marks as safe after the removal", "false"
+    ),
+    "evict_prove": Variable(
+        "prove",
+        checks.switch,
+        "true or false",
+        "let a verification make the live test, too, which raises alarms; a remediation always makes it",
+        "true",
     ),
     "evict_max_signature_age": Variable(
         "max_signature_age",

@@ -36,6 +36,7 @@ class Verb(StrEnum):
     PLAN = "plan"
     REMEDIATE = "remediate"
     VERIFY = "verify"
+    PROTECT = "protect"
 
 
 class Exit(IntEnum):

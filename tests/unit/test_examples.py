@@ -12,12 +12,11 @@ import pytest
 import yaml
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import inhibitors, knowledge, policy, waivers
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import EXTRA_ONLY, Policy
 from tests import tree
 
 GROUPS = tree.ROOT / "inventories" / "example" / "group_vars"
 EXAMPLES = tree.ROOT / "docs" / "examples"
-EXTRA_ONLY = {"evict_hosts", "evict_consent", "evict_waves"}
 
 
 def settings(path: Path) -> dict[str, t.Any]:

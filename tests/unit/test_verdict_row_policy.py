@@ -46,14 +46,14 @@ CODES: dict[str, tuple[int, int, int, int]] = {
     "failed_protected": (3, 3, 3, 3),
     "failed_exposed": (3, 3, 3, 3),
 }
-VERBS = (Verb.AUDIT, Verb.PLAN, Verb.REMEDIATE, Verb.VERIFY)
+VERBS = (Verb.AUDIT, Verb.PLAN, Verb.REMEDIATE, Verb.VERIFY)  # what protects hosts is judged as a remediation is
 
 
 def test_the_table_is_complete() -> None:
     assert set(CODES) == set(map(str, Verdict))
     assert set(SEVERITY) == set(Verdict)
     assert len(SEVERITY) == len(Verdict)
-    assert set(VERBS) == set(Verb)
+    assert {*VERBS, Verb.PROTECT} == set(Verb)
 
 
 @pytest.mark.parametrize("verdict", CODES)
@@ -66,6 +66,12 @@ def test_exit_code_of_each_verdict(verdict: str) -> None:
 @given(st.lists(st.sampled_from(Verdict), min_size=1), st.sampled_from(VERBS))
 def test_exit_code_of_many_is_the_worst(verdicts: list[Verdict], verb: Verb) -> None:
     assert exit_code(iter(verdicts), verb) == max(CODES[str(v)][VERBS.index(verb)] for v in verdicts)
+
+
+def test_a_protection_ends_as_a_remediation_does() -> None:
+    for verdict in Verdict:
+        assert exit_code([verdict], Verb.PROTECT) == exit_code([verdict], Verb.REMEDIATE)
+    assert default_fail_on(Verb.PROTECT) == default_fail_on(Verb.REMEDIATE)
 
 
 def test_nobody_judged_is_an_error() -> None:
@@ -236,6 +242,14 @@ GOOD: list[tuple[dict[str, object], str, object]] = [
     ({"evict_fail_on": []}, "fail_on", ()),
     ({"evict_fail_on": ""}, "fail_on", ()),
     ({"evict_probe_timeout": " 30 "}, "probe_timeout", 30),
+    ({"evict_max_failures": 3}, "max_failures", "3"),
+    ({"evict_max_failures": " 5 % "}, "max_failures", "5%"),
+    ({"evict_max_failures": "0%"}, "max_failures", "0%"),
+    ({"evict_max_failures": "100%"}, "max_failures", "100%"),
+    ({"evict_breaker_on": "failed_exposed, unreachable"}, "breaker_on", (Verdict.FAILED_EXPOSED, Verdict.UNREACHABLE)),
+    ({"evict_soak": "0"}, "soak", 0),
+    ({"evict_downloads": "5"}, "downloads", 5),
+    ({"evict_prove": "yes"}, "prove", True),
     ({"evict_probe_timeout": 240}, "probe_timeout", 240),
 ]
 
@@ -259,6 +273,15 @@ BAD: list[tuple[str, object, str]] = [
     ("evict_out", "a\nb", "must be one line"),
     ("evict_evidence_dir", ["x"], "must be a text"),
     ("evict_run", "../x", "letters, digits"),
+    ("evict_max_failures", "many", "whole number of hosts, or a percentage"),
+    ("evict_max_failures", -1, "whole number of hosts, or a percentage"),
+    ("evict_max_failures", "101%", "whole number of hosts, or a percentage"),
+    ("evict_max_failures", 0.5, "whole number of hosts, or a percentage"),
+    ("evict_max_failures", True, "whole number of hosts, or a percentage"),
+    ("evict_max_failures", None, "whole number of hosts, or a percentage"),
+    ("evict_breaker_on", "failing", "is no verdict"),
+    ("evict_soak", 86_401, "from 0 to 86400"),
+    ("evict_downloads", 0, "from 1 to 10000"),
     ("evict_run", "a/b", "letters, digits"),
     ("evict_run", ".hidden", "begins with a letter or digit"),
     ("evict_run", "a" * 81, "at most 80"),
