@@ -131,6 +131,7 @@ class ProviderPlatform:
         programs, files, units: what its steps may run, write and start, beside its services.
         stage, cover: its steps, before and after the point of no return.
         health: the rule by which it counts as healthy, as data (docs/providers.md).
+        detect: what a live test needs to know, as data (docs/providers.md): what is watched, how a file is scanned.
         needs: capabilities of the host by name: systemd, fanotify, ...
         reboot: may it need a restart of its own?
         fill: values of the provider's `hidden` settings on this platform; those without one keep their default.
@@ -155,6 +156,7 @@ class ProviderPlatform:
     stage: tuple[StepTemplate, ...] = ()
     cover: tuple[StepTemplate, ...] = ()
     health: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
+    detect: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
     needs: tuple[str, ...] = ()
     reboot: bool = False
     fill: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)

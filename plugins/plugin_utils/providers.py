@@ -291,6 +291,7 @@ def _platform(data: Data) -> ProviderPlatform:
         stage=tuple(map(_step, data.get("stage", ()))),
         cover=tuple(map(_step, data.get("cover", ()))),
         health=data.get("health", {}),
+        detect=data.get("detect", {}),
         needs=tuple(data.get("needs", ())),
         reboot=data.get("reboot", False),
         fill=dict(data.get("fill", {})),
