@@ -89,8 +89,8 @@ kind_raise_sysctl() {
 }
 
 limit_now() { # -> limit
-  limit=
-  [ -r "$file" ] && read -r limit <"$file"
+  # Not by `read`, which asks for single characters: the kernel gives the first one and no more.
+  limit=$(cat "$file" 2>/dev/null)
   case $limit in '' | *[!0-9]*) return 1 ;; esac
 }
 
