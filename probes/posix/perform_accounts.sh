@@ -60,7 +60,7 @@ kind_purge_group() {
       return 1
     fi
   done
-  if has groupdel; then performed groupdel "$a_group"; else performed delgroup "$a_group"; fi
+  if has groupdel; then told groupdel "$a_group"; else told delgroup "$a_group"; fi
   account_gone group "$a_group"
 }
 
@@ -128,7 +128,7 @@ kind_purge_user() {
     esac
   done 2>/dev/null
   set -f
-  if has userdel; then performed userdel "$a_user"; else performed deluser "$a_user"; fi
+  if has userdel; then told userdel "$a_user"; else told deluser "$a_user"; fi
   account_gone passwd "$a_user"
 }
 
@@ -225,7 +225,7 @@ chain_of() { # FLAVOUR -> status, or 1: fail was called
         ;;
     esac
   done
-  performed "$program" -w -t "$a_table" -X "$a_chain"
+  told "$program" -w -t "$a_table" -X "$a_chain"
   answer=$rows ended=$code
   told "$program" -w -t "$a_table" -S
   case $code:$nl$rows$nl in

@@ -4,34 +4,9 @@
 # see perform_frame.sh. Words are split on purpose, with noglob on and IFS set to a line end.
 # shellcheck disable=SC2034,SC2086,SC2154,SC3013  # parts share variables; -ef is in POSIX since 2024, in dash, busybox, ksh long before
 
-# In memory, since a disk may be full just then.
-scratch() { # -> into: a file that only we can read
-  into=${memory:-/run/evict.kaspersky}
-  [ -d "$into" ] && [ -w "$into" ] || into=$base
-  into=$into/answer
-}
-
 told() { # PROGRAM ARGUMENT... -> rows: all that it printed; its end in code, as `bounded` has it
-  scratch && rows=
-  # shellcheck disable=SC2016  # for the inner shell
-  bounded sh -c 'exec >"$0" 2>&1 && exec "$@"' "$into" "$@"
-  read_answer
-}
-
-performed() { # the same for what changes the host: the log gets it, too
-  scratch && rows=
-  # shellcheck disable=SC2016
-  bounded sh -c '"$@" >"$0" 2>&1
-end=$?
-cat "$0"
-exit "$end"' "$into" "$@"
-  read_answer
-}
-
-read_answer() {
-  scratch
-  rows=$(cat "$into" 2>/dev/null)
-  rm -f "$into"
+  bounded "$@"
+  rows=$(cat "$output")
   return "$code"
 }
 

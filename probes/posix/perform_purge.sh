@@ -152,7 +152,7 @@ look_into() { # FOLDER that holds something to be kept: everything else in it go
 }
 
 remove_path() { # PATH; rm follows no link, and no mount lies below it
-  performed rm -rf -- "$1"
+  told rm -rf -- "$1"
   removed=1
   on_disk "$1" || return 0
   last_row

@@ -40,6 +40,9 @@ kind_remove_package() {
   window # others may be at work: they get a part of our time
   rehearse || return 1
   [ ! -e /run/reboot-required ] || answered=before
+  # The database is to be asked even when the time is up.
+  until_now=$deadline
+  deadline=$((deadline - spare))
   while :; do
     remove_now
     answer=$rows ended=$code
@@ -48,6 +51,7 @@ kind_remove_package() {
     [ "$left" -gt "$hurry" ] || break
     sleep 5
   done
+  deadline=$until_now
   # The database decides, whatever the tool said.
   package_state "$a_manager" "$a_package" || return 1
   if gone "$state"; then
@@ -71,8 +75,10 @@ manager_program() { # -> program
   return 1
 }
 
-window() { # -> hurry: what must be left of the time when nobody is waited for any more
+window() { # -> hurry: what must be left of the time when nobody is waited for any more; spare: for a look at the end
   time_left
+  spare=$((left / 5))
+  [ "$spare" -le 60 ] || spare=60
   hurry=$((left / 3))
   [ "$hurry" -le 300 ] || hurry=300
   hurry=$((left - hurry))
@@ -108,7 +114,7 @@ by_apt() { # ARGUMENT...: apt without a question, without work that nobody asked
   set -- -q -y -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 -o APT::Get::AutomaticRemove=false \
     -o APT::Get::Purge=false -o "DPkg::Lock::Timeout=$waiting" "$@"
   set -- DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none apt-get "$@"
-  performed env "$@"
+  told env "$@"
 }
 
 rehearse() { # what would go besides? -> 1: fail was called
@@ -127,7 +133,7 @@ rehearse() { # what would go besides? -> 1: fail was called
       ;;
     dpkg)
       while :; do
-        performed dpkg --no-act "--$(verb)" "$a_package"
+        told dpkg --no-act "--$(verb)" "$a_package"
         busy_text || break
         time_left
         [ "$left" -gt "$hurry" ] || break
@@ -139,7 +145,7 @@ rehearse() { # what would go besides? -> 1: fail was called
       until_now=$deadline
       time_left
       deadline=$((deadline - hurry))
-      performed rpm --dbpath "$place" -e --test --allmatches "$a_package"
+      told rpm --dbpath "$place" -e --test --allmatches "$a_package"
       deadline=$until_now
       case $code:$rows in
         *'Failed dependencies'* | *'failed dependencies'*)
@@ -179,13 +185,13 @@ remove_now() {
   waiting=$((left > hurry ? left - hurry : 0))
   case $a_manager in
     apt) by_apt "$(verb)" "$a_package" ;;
-    dpkg) performed env DEBIAN_FRONTEND=noninteractive dpkg --force-confold "--$(verb)" "$a_package" ;;
+    dpkg) told env DEBIAN_FRONTEND=noninteractive dpkg --force-confold "--$(verb)" "$a_package" ;;
     dnf | yum)
       # No repository is needed, so that a broken one is in nobody's way.
-      performed "$program" -y '--disablerepo=*' --setopt=clean_requirements_on_remove=False --setopt=exit_on_lock=True \
+      told "$program" -y '--disablerepo=*' --setopt=clean_requirements_on_remove=False --setopt=exit_on_lock=True \
         remove "$a_package"
       ;;
-    zypper) performed env "ZYPP_LOCK_TIMEOUT=$waiting" zypper --non-interactive --disable-repositories remove --no-clean-deps "$a_package" ;;
-    rpm) performed rpm --dbpath "$place" -e --allmatches "$a_package" ;;
+    zypper) told env "ZYPP_LOCK_TIMEOUT=$waiting" zypper --non-interactive --disable-repositories remove --no-clean-deps "$a_package" ;;
+    rpm) told rpm --dbpath "$place" -e --allmatches "$a_package" ;;
   esac
 }

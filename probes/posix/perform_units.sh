@@ -22,8 +22,10 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, re
     script_state "$1"
     return 0
   fi
-  told systemctl show --no-pager \
-    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,ConditionResult,NRestarts,NeedDaemonReload -- "$1"
+  # It has a time limit of its own, and is asked each second.
+  rows=$(systemctl show --no-pager \
+    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,ConditionResult,NRestarts,NeedDaemonReload -- "$1" 2>&1)
+  code=$?
   for row in $rows; do
     case $row in
       LoadState=*) load=${row#*=} ;;
@@ -61,11 +63,11 @@ script_state() { # UNIT -> load, active, script: the same of a script of init
 
 script_does() { # UNIT VERB
   if has service; then
-    performed service "${1%.service}" "$2"
+    told service "${1%.service}" "$2"
   elif has rc-service; then
-    performed rc-service "${1%.service}" "$2"
+    told rc-service "${1%.service}" "$2"
   else
-    performed "$script" "$2"
+    told "$script" "$2"
   fi
 }
 
@@ -90,7 +92,7 @@ kind_stop_unit() {
   while :; do
     tries=$((tries + 1))
     # The order is given and not waited for, so that the unit has all of our time, and its own when ours is up.
-    performed systemctl stop --no-block -- "$a_unit"
+    told systemctl stop --no-block -- "$a_unit"
     case $code:$rows in
       0:*) ;;
       *)
@@ -174,7 +176,7 @@ kind_start_unit() {
     status=already
     return 0
   fi
-  if [ -n "$script" ]; then script_does "$a_unit" start; else performed systemctl start -- "$a_unit"; fi
+  if [ -n "$script" ]; then script_does "$a_unit" start; else told systemctl start -- "$a_unit"; fi
   ended=$code answer=$rows calm=0 before=
   # What it says at its start is no proof: it must be active a second later, too, and not by a start in between.
   while :; do
@@ -285,13 +287,13 @@ kind_disable_unit() {
 
 set_start() { # WORDS of systemctl, update-rc.d, chkconfig and rc-update -> ended
   if systemd_runs; then
-    performed systemctl "$1" -- "$a_unit"
+    told systemctl "$1" -- "$a_unit"
   elif has update-rc.d; then
-    performed update-rc.d "${a_unit%.service}" "$2"
+    told update-rc.d "${a_unit%.service}" "$2"
   elif has chkconfig; then
-    performed chkconfig "${a_unit%.service}" "$3"
+    told chkconfig "${a_unit%.service}" "$3"
   elif has rc-update; then
-    performed rc-update "$4" "${a_unit%.service}"
+    told rc-update "$4" "${a_unit%.service}"
   else
     code=127 rows='no program for it is there'
   fi
@@ -331,7 +333,7 @@ kind_reload_units() {
     case $load:$active:$reload in not-found:inactive:*) ;; *) status='done' ;; esac
   done
   [ "$status" = 'done' ] || return 0
-  performed systemctl daemon-reload
+  told systemctl daemon-reload
   if [ "$code" != 0 ]; then
     last_row
     fail systemd_silent "$code" "systemd did not read its units again ($row): see whether it works, then run again"
@@ -340,7 +342,7 @@ kind_reload_units() {
   for name in $a_units; do
     unit_state "$name" || return 1
     [ "$active" = failed ] || continue
-    performed systemctl reset-failed -- "$name"
+    told systemctl reset-failed -- "$name"
     unit_state "$name" || return 1
     [ "$active" != failed ] || {
       fail systemd_silent "$code" "systemd does not forget that $name failed: see systemctl status $name"
