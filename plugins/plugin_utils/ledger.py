@@ -12,18 +12,17 @@ import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import canonical, carried, evidence, files, performing, planned, source
+from . import breaker, canonical, carried, evidence, files, planned, source, told
 from . import events as said
 from .events import Pending
 from .evidence import EvidenceError, Log
 from .hostfile import file_name, host_of
 from .row import SCHEMA as ROWS_SCHEMA
-from .row import ProductRow, Row
+from .row import Row
 from .run import HOSTS, MANIFEST, ROWS, RUN_LOG, is_log
-from .verdict import SEVERITY, Verb, Verdict
+from .verdict import SEVERITY, Verb
 
 MANIFEST_SCHEMA: t.Final = "evict.kaspersky/manifest/1"
-_KINDS: t.Final = {"unreachable": Verdict.UNREACHABLE, "skipped": Verdict.NOT_ATTEMPTED}
 _SUM_LIMIT: t.Final = 256_000_000  # bytes of a manifest or rows file that are read at all
 
 
@@ -107,10 +106,16 @@ def build(
 
     inventory, scope = said.hosts(events)
     failed = said.failures(events, since)
+    stopped = breaker.stopped(e.data for e in events if e.event == breaker.EVENT and e.time >= since)
     unwritten = {e.data["host"]: e for e in pending if e.event == "scan"}
     known = dict.fromkeys([*inventory, *scope, *failed, *unwritten])
     by_file = {file_name(host): host for host in known}
     wanted = set(scope)
+
+    def judge(host: str, log: Log | str | None) -> Row:
+        untried = told.untried(host in wanted, stopped)
+        return told.row(host, log, failed.get(host), untried=untried, since=since, plans=plans)
+
     judged: dict[str, Row] = {}
     sources: dict[str, source.Source] = {}
     plans = planned.Plans()
@@ -119,7 +124,7 @@ def build(
         host, read = _host_log(folder, name, by_file.get(name), sums)
         if isinstance(read, Log) and read.records and log.records and read.records[0].run != log.records[0].run:
             read = "its evidence fails verification: it is of another run"
-        judged[host] = _row(host, read, failed.get(host), host in wanted, since, plans)
+        judged[host] = judge(host, read)
         if isinstance(read, Log) and (found := source.of(read)):
             sources[host] = found
         known.setdefault(host)
@@ -130,9 +135,7 @@ def build(
         if item is not None and item.source:
             sources[host] = item.source
     rows = [
-        _unwritten(host, unwritten[host])
-        if host in unwritten
-        else judged.get(host) or _row(host, None, failed.get(host), host in wanted, since, plans)
+        told.unwritten(host, unwritten[host]) if host in unwritten else judged.get(host) or judge(host, None)
         for host in known
     ]
     ended = [e for e in events if e.event == "run_ended" and e.time >= since]
@@ -332,71 +335,3 @@ def _host_log(folder: Path, name: str, host: str | None, sums: dict[str, str]) -
     if sums and sums[key] != log.sha256:
         return owner, "its evidence was changed after the run ended (it differs from the manifest)"
     return owner, log
-
-
-def _row(
-    host: str,
-    log: Log | str | None,
-    failure: tuple[str, str, str] | None,
-    in_scope: bool,
-    since: str,
-    plans: planned.Plans,
-) -> Row:
-    if isinstance(log, str):
-        return Row(host=host, verdict=Verdict.UNKNOWN, reasons=(log,))
-    scans = [r for r in log.records if r.event == "scan"] if log else []
-    last = scans[-1] if scans else None
-    if failure and (last is None or failure[0] > last.time):
-        _dummy, kind, message = failure
-        return Row(
-            host=host,
-            verdict=_KINDS.get(kind, Verdict.UNKNOWN),
-            reasons=(message or "the run failed on it without saying why",),
-        )
-    if log is not None and last is not None:
-        row = plans.take(_scan_row(host, last), log.records)
-        if half_way := performing.half_way(log.records, last.seq):
-            row = dataclasses.replace(row, verdict=Verdict.UNKNOWN, reasons=(half_way, *row.reasons))
-        notes = list(row.notes)
-        if last.time < since:
-            notes.append(f"seen at {last.time}, before the run was started again")
-        if log.cut:
-            notes.append("a later record of this host was cut off while it was written")
-        return dataclasses.replace(row, notes=tuple(notes))
-    if log is not None:
-        return Row(
-            host=host,
-            verdict=Verdict.UNKNOWN,
-            reasons=("the run was stopped while it wrote this host's evidence: run it again",),
-        )
-    if in_scope:
-        return Row(host=host, verdict=Verdict.NOT_ATTEMPTED, reasons=("the run ended before this host had a result",))
-    return Row(host=host, verdict=Verdict.OUT_OF_SCOPE, reasons=("not selected by this run's pattern or limit",))
-
-
-def _unwritten(host: str, event: Pending) -> Row:
-    """A short row that came back though its evidence could not be written: kept, and marked."""
-    short, message = event.data["row"], event.data["message"]
-    products = tuple(ProductRow(id=str(label), family="", state="") for label in short.get("products") or ())
-    return Row(
-        host=host,
-        verdict=Verdict(short["verdict"]),
-        products=products,
-        reasons=tuple(map(str, short.get("reasons") or ())),
-        notes=(f"its evidence could not be written: {message}",),
-    )
-
-
-def _scan_row(host: str, record: evidence.Record) -> Row:
-    data = record.data.get("row")
-    try:
-        row = Row.from_dict(data if isinstance(data, dict) else {})
-    except ValueError as exc:
-        return Row(host=host, verdict=Verdict.UNKNOWN, reasons=(f"its evidence holds no row that can be read: {exc}",))
-    if row.host != host:
-        return Row(
-            host=host,
-            verdict=Verdict.UNKNOWN,
-            reasons=("its evidence fails verification: the row speaks of another host",),
-        )
-    return row

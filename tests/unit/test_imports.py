@@ -33,6 +33,7 @@ NAMES_ANSIBLE: t.Final = {
 # Everything a verdict, a plan or a job is made of. It is data in, data out: no disk, no clock, no controller.
 PURE: t.Final = (
     "assess",
+    "breaker",
     "conceal",
     "context",
     "findings",
@@ -61,6 +62,7 @@ PURE: t.Final = (
     "observation",
     "row",
     "steps",
+    "waves",
     "secret_names",
 )
 # What is the controller's: a pure module that could reach one of these could depend on it.
