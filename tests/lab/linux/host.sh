@@ -152,3 +152,19 @@ host_reset() {
   # shellcheck disable=SC2086  # options are words
   host_up "$name" "$ip" "$base" $options
 }
+
+# host_cut NAME: what its processes had written stays, since the disk is memory of this machine; a real power cut may lose more.
+host_cut() { host_dir "$1" > /dev/null; kill_cgroup "$LAB_CGROUP/$1"; }
+
+host_boot() {
+  local name=$1 dir ip
+  dir=$(host_dir "$name")
+  [ ! -e "$LAB_CGROUP/$name" ] || die "$name is up"
+  read -r ip _ < "$dir/conf"
+  setsid "$SELF" _run "$name" "$ip" < /dev/null >> "$dir/console.log" 2>&1 &
+}
+
+host_link() { # NAME down|up
+  host_dir "$1" > /dev/null
+  ip -n "$1" link set eth0 "$2"
+}

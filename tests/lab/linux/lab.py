@@ -262,6 +262,19 @@ class Host:
             time.sleep(0.1)
         raise LabError(f"{self.name} did not reboot: {self.lab.fleet('console', self.name).stdout[-2000:]}")
 
+    def cut(self) -> None:
+        """Take its power away: all its processes die at once, its disk stays as it is."""
+        self.lab.fleet("cut", self.name)
+
+    def start(self) -> None:
+        """Start it again after a power cut, and wait until it answers."""
+        self.lab.fleet("boot", self.name)
+        self.lab.wait(self)
+
+    def link(self, state: str) -> None:
+        """Pull its network cable (`down`), or plug it in again (`up`)."""
+        self.lab.fleet("link", self.name, state)
+
     def reset(self) -> Host:
         """A fresh root again, with the same options; returns itself when it answers."""
         self.lab.fleet("reset", self.name)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job on a lab host as the host itself has it: journal, processes, and what is to die when it reaches a step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .lab import Host, LabError
+
+PLACE = "var/lib/evict.kaspersky/jobs"
+END = "(end)"  # after the last step
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a journal: its event, and its fields in plain text."""
+
+    event: str
+    fields: dict[str, str]
+
+    @classmethod
+    def of(cls, text: str) -> Line:
+        """Read a line."""
+        event, *words = text.removesuffix(" .").split(" ")
+        fields = {}
+        for word in words:
+            key, mark, value = word.partition("=") if "=" in word else word.partition(":")
+            fields[key] = bytes.fromhex(value).decode() if mark == ":" else value
+        return cls(event, fields)
+
+
+class Watched:
+    """The commit of a host, looked at through the root of its first process, without a trace on the host."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._root = Path()
+        self.look()
+
+    def look(self) -> None:
+        """Find the host's root; again after each of its starts."""
+        self._root = Path("/proc", self.host.lab.fleet("pid", self.host.name).stdout.strip(), "root")
+
+    def files(self, name: str) -> list[Path]:
+        """Files of this name in the folders of commits."""
+        try:
+            return sorted((self._root / PLACE).glob(f"*/commit/{name}"))
+        except OSError:
+            return []
+
+    def lines(self) -> list[Line]:
+        """The whole lines of the journal of the commit."""
+        found: list[Line] = []
+        for file in self.files("journal"):
+            try:
+                text = file.read_text()
+            except OSError:
+                continue
+            found += [Line.of(line) for line in text.splitlines() if line.endswith(" .")]
+        return found
+
+    def reached(self, step: str) -> bool:
+        """Has the step begun? END: has the job closed?"""
+        if step == END:
+            return self.closed()
+        return any(line.event == "begin" and line.fields.get("id") == step for line in self.lines())
+
+    def closed(self) -> bool:
+        """Has the job reached its end?"""
+        return any(line.event == "close" for line in self.lines())
+
+    def when(self, step: str, then: Callable[[], None], patience: float = 240) -> None:
+        """Wait until the job has come to a step, and do something at once.
+
+        Raises:
+            LabError: it never came there, or was further already.
+        """
+        end = time.monotonic() + patience
+        while not self.reached(step):
+            if time.monotonic() > end:
+                raise LabError(f"{self.host.name}: the job did not come to {step} within {patience:.0f} s")
+            time.sleep(0.02)
+        then()
+
+    def kill_performer(self) -> None:
+        """SIGKILL to the shell that performs the job; what it had started lives on, as it does on any host.
+
+        Raises:
+            LabError: it is not there.
+        """
+        for file in self.files("pid"):
+            inner = file.read_text().split()[0]
+            for status in Path("/proc").glob("[0-9]*/status"):
+                if _is(status, inner) and os.path.samefile(status.with_name("root"), self._root):
+                    os.kill(int(status.parent.name), signal.SIGKILL)
+                    return
+        raise LabError(f"{self.host.name}: nobody performs the job")
+
+
+def _is(status: Path, inner: str) -> bool:
+    """Has the process this number in its own namespace?"""
+    try:
+        text = status.read_text()
+    except OSError:
+        return False
+    (numbers,) = (line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:"))
+    return len(numbers) > 1 and numbers[-1] == inner
