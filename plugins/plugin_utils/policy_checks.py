@@ -167,8 +167,8 @@ def items(value: object, what: str) -> list[t.Any]:
     """A list; a text is one of items between commas, and a single number one of one item."""
     if isinstance(value, str):
         read = structured(value) if value.lstrip()[:1] == "[" else value
-        if isinstance(read, str):
-            return [item for item in re.split(r"[\s,]+", read) if item]
+        if isinstance(read, str):  # in a field of several lines people write `- item`, too
+            return [item for item in re.split(r"[\s,]+", re.sub(r"(?m)^\s*-\s+", "", read)) if item]
         value = read
     if isinstance(value, int) and not isinstance(value, bool):
         return [value]

@@ -43,7 +43,7 @@ def provider_ids(value: object) -> Mapping[str, str] | str:
     """One provider for all platforms, as a text, or a mapping from platform to provider."""
     value = structured(value)
     if isinstance(value, str):
-        return "" if not value.strip() else _provider_id(value)
+        return "" if not value.strip() else _provider_id(value.strip())
     if not isinstance(value, Mapping):
         words = "must be the name of a provider, or a mapping such as `{linux: clamav, windows: defender_av}`"
         raise refused(words, value)
