@@ -80,6 +80,7 @@ def _preflight(platform: str, family: str) -> dict[str, Answer]:
             "desktop": (),
             "limits": [{"name": "inotify_instances", "value": "512", "used": "3"}],
             "cover": (),  # no replacement is there yet
+            "job": (),
         }
     if platform == "windows":
         running = {"AMRunningMode": "Normal", "feature": "installed", "payload": "present", "onboarded": "no"}

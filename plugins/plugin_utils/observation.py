@@ -99,6 +99,7 @@ PREFLIGHT: t.Final[Mapping[str, tuple[str, ...]]] = {
         "desktop",
         "limits",
         "cover",
+        "job",
     ),
     "macos": (),
     "windows": (

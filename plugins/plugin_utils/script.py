@@ -14,6 +14,7 @@ from .minify import minify
 
 OBSERVE: t.Final = (
     "frame.sh",
+    "tools.sh",
     "host.sh",
     "packages.sh",
     "programs.sh",
@@ -25,7 +26,15 @@ OBSERVE: t.Final = (
     "run.sh",
 )
 # What a plan needs to know besides, in the same script: an audit does not carry it.
-_PREFLIGHT: t.Final = ("preflight.sh", "manager.sh", "preflight_packages.sh", "preflight_host.sh", "preflight_cover.sh")
+_PREFLIGHT: t.Final = (
+    "preflight.sh",
+    "manager.sh",
+    "preflight_packages.sh",
+    "preflight_host.sh",
+    "preflight_cover.sh",
+    "perform_status.sh",
+    "preflight_job.sh",
+)
 OBSERVE_PLAN: t.Final = (
     *OBSERVE[:-2],
     *_PREFLIGHT,
@@ -37,7 +46,17 @@ OBSERVE_PLAN: t.Final = (
 # The same for a replacement that brings nothing: no address and no package is asked for.
 OBSERVE_PLAN_BARE: t.Final = (*OBSERVE[:-2], *_PREFLIGHT, "observe_plan.sh", "run.sh")
 # A Mac gets a script of its own once it has said that it is one, so that the others need not carry it.
-OBSERVE_MACOS: t.Final = ("frame.sh", "files.sh", "macos.sh", "macos_products.sh", "observe_macos.sh", "run.sh")
+OBSERVE_MACOS: t.Final = (
+    "frame.sh",
+    "tools.sh",
+    "files.sh",
+    "macos.sh",
+    "macos_products.sh",
+    "observe_macos.sh",
+    "run.sh",
+)
+# The live detection test, and who asks the kernel before a file is opened.
+PROVE: t.Final = ("frame.sh", "tools.sh", "kernel.sh", "manager.sh", "prove.sh", "run.sh")
 
 _SHORT: t.Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # our scripts have no variable of one capital letter
 _WORTH: t.Final = 16  # bytes that a letter must save

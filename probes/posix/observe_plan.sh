@@ -7,8 +7,8 @@
 choose() { # -> probes, preflight
   probes="host packages.dpkg packages.rpm units init_scripts processes paths trees setup accounts modules firewall trust lines containers"
   probes="$probes protection peers reboot"
-  preflight="egress repository manager space resources tools enforcement quarantine obstacles roles sessions desktop limits cover"
-  later="peers tools enforcement roles sessions desktop"
+  preflight="egress repository manager space resources tools enforcement quarantine obstacles roles sessions desktop limits cover job"
+  later="peers tools enforcement roles sessions desktop job"
   # Nothing is brought: these have nothing to do, and say so.
   [ -n "$EVICT_PREFLIGHT_PACKAGES$EVICT_PREFLIGHT_ENDPOINTS" ] || later="$later egress repository limits"
   [ -n "$EVICT_PREFLIGHT_COVER" ] || later="$later cover"

@@ -132,8 +132,8 @@ RICH: dict[str, Args] = {
     "windows": {**defender(), "products": ["kes", "klnagent", "kpm"], "probes": {}},
 }
 # `limits` is what a step of a provider raises itself; Windows' tools belong to Windows; a replacement of which `cover`
-# cannot tell that it is healthy is brought.
-NOT_ASKED = {("linux", "limits"), ("windows", "tools"), ("linux", "cover")}
+# cannot tell that it is healthy is brought; what `job` says is for the desk.
+NOT_ASKED = {("linux", "limits"), ("windows", "tools"), ("linux", "cover"), ("linux", "job")}
 CONTEXT = {
     "linux": ("reboot", "protection", "peers", "lines"),
     "windows": ("reboot", "protection", "roles", "sessions"),
