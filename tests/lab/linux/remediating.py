@@ -20,7 +20,13 @@ from tests.e2e import playbooks
 
 from .lab import FLEET, Host, Lab, LabError
 
-CONSENT = {"evict_hosts": "all", "evict_consent": ["remove", "unprotected"], "evict_waves": [1000]}
+CONSENT = {
+    "evict_hosts": "all",
+    "evict_consent": ["remove", "unprotected"],
+    "evict_waves": [1000],
+    "evict_max_failures": "100%",
+    "evict_soak": 0,
+}
 Hosts = Mapping[str, Mapping[str, Any]]
 
 

@@ -26,9 +26,9 @@ STEPS = (
     "remove.kesl.confirm",
     "cover.package.check",
     "cover.package.install",
-    "cover.package.enable.shield.service",
-    "cover.package.start.shield.service",
-    "cover.package.runs.shield.service",
+    "cover.package.enable.1",
+    "cover.package.start.1",
+    "cover.package.runs.1",
     "cover.package.active",
 )
 BOUNDARIES = (*STEPS, END)
