@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fifty hosts in waves: three whose removal fails in the second one stop the run before the third, every host has a row,
+"""Fifty hosts in waves: three whose removal fails in the second one stop the run before the third, each host has a row,
 and what is left is exactly what a later run takes up."""
 
 from __future__ import annotations
