@@ -12,7 +12,18 @@ from .catalog_form import Mistake
 from .provider import Provider
 from .providers import ProvidersError
 from .providers import load as load_providers
-from .script import OBSERVE, OBSERVE_MACOS, OBSERVE_PLAN, OBSERVE_PLAN_BARE, assignments, compose
+from .script import (
+    JOB,
+    OBSERVE,
+    OBSERVE_MACOS,
+    OBSERVE_PLAN,
+    OBSERVE_PLAN_BARE,
+    PERFORM,
+    PROVE,
+    assignments,
+    compose,
+    library,
+)
 
 _ROOT: t.Final = Path(__file__).resolve().parents[2]
 
@@ -41,6 +52,10 @@ _LOADED: t.Final = _Loaded()
 OBSERVE_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE)
 OBSERVE_PLAN_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE_PLAN)
 OBSERVE_MACOS_SH: t.Final = compose(_ROOT / "probes" / "posix", OBSERVE_MACOS)
+PROVE_SH: t.Final = compose(_ROOT / "probes" / "posix", PROVE)
+# What starts a job and follows it, and what stands in front of the job's program (docs/formats.md section 8).
+PERFORM_SH: t.Final = compose(_ROOT / "probes" / "posix", PERFORM)
+JOB_SH: t.Final = library(_ROOT / "probes" / "posix", JOB)
 
 
 def catalog() -> Catalog:

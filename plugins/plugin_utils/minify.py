@@ -94,6 +94,8 @@ class _Minifier:
     def _paren(self, frame: _Frame, char: str) -> None:
         if char == "(":
             frame.parens += 1
+            if self.out and self.out[-1] == "$(":
+                self.gap, self.joins = " ", False  # `$((` would be arithmetic
             self._write(char)
         elif frame.parens:
             frame.parens -= 1

@@ -55,6 +55,26 @@ OBSERVE_MACOS: t.Final = (
     "observe_macos.sh",
     "run.sh",
 )
+# What starts a job on a host and follows it, and the library that a job calls, the parts of the frame first.
+PERFORM: t.Final = ("tools.sh", "perform_status.sh", "perform.sh")
+JOB: t.Final = (
+    "tools.sh",
+    "perform_status.sh",
+    "perform_journal.sh",
+    "perform_bounded.sh",
+    "perform_frame.sh",
+    "manager.sh",
+    "perform_look.sh",
+    "perform_why.sh",
+    "perform_remove.sh",
+    "perform_purge.sh",
+    "perform_accounts.sh",
+    "perform_units.sh",
+    "perform_managers.sh",
+    "perform_packages.sh",
+    "perform_files.sh",
+    "perform_programs.sh",
+)
 # The live detection test, and who asks the kernel before a file is opened.
 PROVE: t.Final = ("frame.sh", "tools.sh", "kernel.sh", "manager.sh", "prove.sh", "run.sh")
 
@@ -73,8 +93,17 @@ def compose(folder: Path, parts: tuple[str, ...]) -> str:
         folder: where the parts are.
         parts: their names, in order.
     """
-    body = "".join(minify((folder / name).read_text(encoding="utf-8")) for name in parts)
-    return f'main() {{\n{body}}}\nmain "$@" </dev/null\n'
+    return f'main() {{\n{library(folder, parts)}}}\nmain "$@" </dev/null\n'
+
+
+def library(folder: Path, parts: tuple[str, ...]) -> str:
+    """The parts one after the other, to be put in front of a program; the launcher makes one function of both.
+
+    Args:
+        folder: where the parts are.
+        parts: their names, in order.
+    """
+    return "".join(minify((folder / name).read_text(encoding="utf-8")) for name in parts)
 
 
 def assignments(values: Mapping[str, str], prefix: str) -> str:

@@ -83,7 +83,7 @@ perform_start() {
   job_state "$digest" "$phase"
   folder=$base/jobs/$digest/$phase
   if [ "$state" = running ]; then # somebody else's, or ours whose start was not heard of: its end is for this run, too
-    : >"$folder/run.$run_id"
+    printf '' >"$folder/run.$run_id"
     follow
   fi
   ! holder || { holder_words && refuse locked "$text"; }
@@ -175,7 +175,7 @@ sweep() { # what was to be read by a job that then never began
 
 give_back() { # CODE REASON
   rm -rf -- "$new"
-  rm -f -- "$memory/$token"
+  rm -f -- "$memory/$token" "$memory/$token.refused"
   refuse "$1" "$2"
 }
 
@@ -187,7 +187,7 @@ launch() { # the job, as nobody's child: not the connection's, not its session's
   # It has begun when it has taken what waited for it.
   tries=0
   while [ -d "$new" ]; do
-    [ ! -s "$new/refused" ] || give_back locked "$(cat -- "$new/refused")"
+    [ ! -s "$memory/$token.refused" ] || give_back locked "$(cat -- "$memory/$token.refused")"
     tries=$((tries + 1))
     if [ "$tries" -gt 150 ]; then
       mv -- "$new" "$new.gone" 2>/dev/null || break # it has begun at this very moment

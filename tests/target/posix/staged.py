@@ -44,7 +44,7 @@ exec chroot "$0/root" "$@" <"$0/root/run/observe"
 
 
 @functools.cache
-def _unshare() -> tuple[str, ...]:
+def unshare() -> tuple[str, ...]:
     """How to come into a mount namespace here; empty when there is no way."""
     ways: list[tuple[str, ...]] = [("unshare", "--mount", "--propagation", "private")]
     if os.geteuid() != 0:
@@ -135,7 +135,7 @@ def raw_look(
     **values: str | list[str],
 ) -> bytes:
     """As `look`, but what it printed; `user`: as somebody without privileges; `alone`: without other processes."""
-    way = _unshare()
+    way = unshare()
     if not way:
         pytest.skip("no mount namespaces here: observe.sh in staged roots")
     drop: tuple[str, ...] = ()
