@@ -205,13 +205,13 @@ probe_protection() {
   pid='' total=0
   for row in $counts /proc/0/:0; do # all of a process in one record
     next=${row#/proc/} && next=${next%%/*}
-    [ "$next" = "$pid" ] || { holder && pid=$next total=0 mode=notify; }
+    [ "$next" = "$pid" ] || { watcher && pid=$next total=0 mode=notify; }
     total=$((total + ${row##*:}))
     case $asking in *"$nl${row%:*}$nl"*) mode=permission ;; esac
   done
 }
 
-holder() {
+watcher() {
   [ "$total" != 0 ] || return 0
   exe=$(readlink "/proc/$pid/exe" && echo .) && exe=${exe%"$nl".}
   comm='' root=unknown
