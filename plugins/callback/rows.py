@@ -102,12 +102,15 @@ class CallbackModule(CallbackBase):
     @_safe
     def v2_runner_on_start(self, host: t.Any, task: t.Any) -> None:
         if _verb(task):
+            self._concluded = False
             self._recorder.task_started(host.get_name())
 
     @_safe
     def v2_runner_on_ok(self, result: t.Any) -> None:
         if _verb(_task(result)):
             self._recorder.scanned(_host(result).get_name())
+        elif _action(_task(result)) == f"{_COLLECTION}.rows":
+            self._concluded = True
 
     @_safe
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:
@@ -172,6 +175,8 @@ class CallbackModule(CallbackBase):
             return
         host, task, data = _host(result), _task(result), _result(result)
         ours = bool(_verb(task))
+        if not ours and self._concluded:
+            return
         if ours and data.get("refused") is True:
             self._recorder.refused.add(host.get_name())
         row = data.get("row")

@@ -281,7 +281,7 @@ def share(value: object) -> str:
     """A number of hosts, or a percentage such as `5%`."""
     text = str(value).strip() if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not re.fullmatch(r"[0-9]{1,6}|(?:[0-9]|[1-9][0-9]|100)\s*%", text):
-        raise refused("must be a whole number of hosts, or a percentage from `0%` to `100%`", value)
+        raise refused("must be a whole number of hosts, or a percentage from 0 to 100 with its sign", value)
     return "".join(text.split())
 
 
