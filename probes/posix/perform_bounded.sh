@@ -24,8 +24,11 @@ bounded() { # PROGRAM ARGUMENT... -> code (124: the time of the step was up), sa
   j_child=$!
   born "$j_child"
   printf '%s\n' "$j_child $born $j_boot $deadline" >"$j_folder/child"
+  # A copy of a shell that has a trap of its own loses a signal that comes before it is awake; a program may end before that.
+  trap - TERM
   j_alarm "$j_left" </dev/null >/dev/null 2>&1 &
   j_alarm=$!
+  trap 'trap - EXIT; exit 143' TERM
   wait "$j_child"
   code=$?
   kill -TERM "$j_alarm"
