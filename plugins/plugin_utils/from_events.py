@@ -145,6 +145,7 @@ class _Reader:
         self.complete = False
         self.dark: set[str] = set()
         self.run = ""
+        self.stopped = ""  # why no further wave began
 
     def take(self, event: Event) -> None:
         """One event."""
@@ -180,6 +181,8 @@ class _Reader:
                 self._others(host, kind, data, res, at)
         elif verb == "rows" and isinstance(res.get("run"), str):
             self.run = res["run"]
+        elif verb == "wave" and res.get("stop") is True:
+            self.stopped = _message(res, kind)
         elif verb in _VERBS:
             self._ours(host, verb, kind, str(data["host"]), res, at)
 
@@ -295,7 +298,8 @@ def _judge(name: str, host: _Host, reader: _Reader, *, ending: str, looks: bool,
         return Row(host=name, verdict=Verdict.UNREACHABLE, reasons=("the recap of the job counts it as unreachable",))
     if gaps and name in reader.hosts:
         return Row(host=name, verdict=Verdict.UNKNOWN, reasons=("events are missing, among them its result",))
-    return Row(host=name, verdict=Verdict.NOT_ATTEMPTED, reasons=(f"{ending} before this host had a result",))
+    why = reader.stopped or f"{ending} before this host had a result"
+    return Row(host=name, verdict=Verdict.NOT_ATTEMPTED, reasons=(why,))
 
 
 def _gaps(ordered: list[Event], reader: _Reader, job: Job) -> Iterator[str]:

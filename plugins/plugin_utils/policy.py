@@ -143,8 +143,8 @@ def validate(
             found.append((name, _stranger(name)))
         elif extra is not None and name in EXTRA_ONLY and name not in extra:
             found.append((name, Mistake(_EXTRA_ONLY)))
-        elif name not in _EMPTY_SAYS and isinstance(variables[name], str) and not variables[name].strip():
-            continue  # a survey gives an empty text for what was left out
+        elif name not in _EMPTY_SAYS and _left_out(variables[name]):
+            continue
         else:
             try:
                 fields[variable.field] = variable.check(variables[name])
@@ -179,6 +179,11 @@ _EXTRA_ONLY: t.Final = (
 # An empty text is an answer here: no host, no verdict.
 _EMPTY_SAYS: t.Final = frozenset({"evict_hosts", "evict_fail_on"})
 _NAMES: t.Final[Mapping[str, str]] = {variable.field: name for name, variable in VARIABLES.items()}
+
+
+def _left_out(value: object) -> bool:
+    """Is it an answer of a survey that was left out? AWX sends an empty text, ansible-core 2.19 makes None of it."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _stranger(name: str) -> Mistake:

@@ -7,6 +7,7 @@ Values come from YAML, from `-e name=value` and from surveys, so numbers, switch
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import difflib
 import re
 import typing as t
@@ -230,7 +231,9 @@ def name(what: str) -> Callable[[object], str]:
     """A check for a name that is safe in paths and lines; it may be empty."""
 
     def check(value: object) -> str:
-        text = str(value) if isinstance(value, int) and not isinstance(value, bool) else line(value)
+        # ansible-core 2.19 reads an answer of a survey as YAML, also one that was quoted: `42` and `2030-01-05`.
+        read = type(value) is datetime.date or (isinstance(value, int) and not isinstance(value, bool))
+        text = str(value) if read else line(value)
         if text and not RUN_ID.match(text):
             raise refused(
                 f"is {what}: it may hold letters, digits, `.`, `_` and `-` only, at most 80, "

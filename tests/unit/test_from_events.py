@@ -99,6 +99,20 @@ def test_a_phase_that_changed_nothing_leaves_the_row() -> None:
     assert verdicts(read(hosts, scanned("a", "present"), phase("a", "done"), idle, skipped)) == {"a": "unknown"}
 
 
+def test_the_breaker_says_why_the_rest_had_no_turn() -> None:
+    said = "2 of 2 hosts failed, 0 may: no further wave begins"
+    wave = [
+        runner("start", "a", "evict.kaspersky.wave"),
+        runner("ok", "a", "evict.kaspersky.wave", res={"stop": True, "msg": said}),
+    ]
+    hosts = told(Verb.REMEDIATE, ["a", "b"])
+    book = read(hosts, scanned("a", "failed_exposed"), wave, STATS)
+    assert verdicts(book) == {"a": "failed_exposed", "b": "not_attempted"}
+    assert why(book, "b") == said
+    wave[1]["event_data"]["res"]["stop"] = False
+    assert "before this host had a result" in why(read(hosts, scanned("a"), wave, STATS), "b")
+
+
 def test_a_dry_run_changes_nothing() -> None:
     hosts = told(Verb.PLAN, ["a"])
     predicted = phase("a", "would_do", "planned")
