@@ -147,7 +147,7 @@ class Test:
             "PROVE_TEXT": self.found.get("contains", ""),
             "PROVE_NAME": re.sub(r"[^A-Za-z0-9._-]", "-", run)[:60],
             "PROVE_SECONDS": str(seconds),
-            "TIMEOUT": str(2 * seconds + 90),
+            "TIMEOUT": str(4 * seconds + 180),  # the hand ends by itself long before
         }
 
     def nothing(self, result: Result, detail: str) -> Proof:

@@ -4,8 +4,7 @@
 # once; nothing is judged here. A part of a script, see frame.sh.
 # shellcheck disable=SC2034,SC2086,SC2154
 
-# EVICT_PREFLIGHT_COVER has lines =MANAGERS ROLE NAME, each with a line +WORD for the program and each of its arguments; without them
-# NAME is service.UNIT.
+# EVICT_PREFLIGHT_COVER has questions (manager.sh); one without words is about the unit in its name, service.UNIT.
 probe_cover() {
   [ -n "$EVICT_PREFLIGHT_COVER" ] || return 0
   limit=$brief
@@ -22,18 +21,6 @@ probe_cover() {
       *"${nl}role=${row%% *}$pair "*) ;;
       *) record role "${row%% *}" name "${row#* }" text '' fault "did not answer in $limit s" ;;
     esac
-  done
-}
-
-ours() { # QUESTIONS, and manager -> mine: without those for other package managers
-  mine='' skip=
-  for row in $1; do
-    case $row in =*)
-      skip=yes text=${row#=}
-      case ,${text%% *}, in *",${manager:--},"*) skip= ;; esac
-      ;;
-    esac
-    [ -n "$skip" ] || mine=$mine$row$nl
   done
 }
 
