@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The verb `perform`: one phase of a host's plan. This version predicts in check mode, and performs nothing."""
+"""The verb `perform`: one phase of a host's plan. In check mode it predicts, and never touches the connection."""
 
 from __future__ import annotations
 
+import datetime
 import re
 import typing as t
 
@@ -11,32 +12,53 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
+    approved,
+    exclusive,
+    extra,
+    hand,
     job,
     knowledge,
+    look,
     outcome,
+    performing,
     plan_text,
     plans,
     policy,
+    ran,
+    redact,
     refusal,
+    sending,
 )
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import CatalogError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.desk import Desk, DeskError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.job import JobError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.performing import Performed
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import PolicyError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.providers import ProvidersError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.secret_vault import SecretError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import Phase
 
-_ONLY_PLANS: t.Final = (
-    "this version only plans: run it with --check (or `evict plan`) to see what would be done; nothing was done"
-)
 _PHASES: t.Final = ("stage", "commit", "finish")
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
 _DIGEST: t.Final = re.compile(r"[0-9a-f]{64}\Z")
+_WRONG: t.Final = (
+    AnsibleError,
+    PolicyError,
+    CatalogError,
+    ProvidersError,
+    EvidenceError,
+    DeskError,
+    JobError,
+    SecretError,
+    sending.SendingError,
+)
 
 
 class ActionModule(ActionBase):
-    """Predict from the recorded plan. The host is never contacted, so its connection is never touched."""
+    """What happens on the host is a result, whatever it is; the task fails where nothing may be begun."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -47,8 +69,7 @@ class ActionModule(ActionBase):
         """Run the verb; see plugins/modules/perform.py for what it returns."""
         task_vars = task_vars or {}
         message = (
-            ("" if self._task.check_mode else _ONLY_PLANS)
-            or refusal.reason("perform", self._task, task_vars)
+            refusal.reason("perform", self._task, task_vars)
             or refusal.strategy("perform", self._task)
             or self._mistake()
         )
@@ -66,9 +87,12 @@ class ActionModule(ActionBase):
                     f"the plan of {host} in {plans.path(folder.path, host)} has the digest {plan.digest()}, "
                     f"not {self._task.args['digest']}: what you ask for is not what was planned; make a new plan"
                 )
-            return self._predict(result, folder, plan, phase)
-        except (AnsibleError, PolicyError, CatalogError, EvidenceError, JobError) as exc:
-            return {**result, "failed": True, "msg": str(exc)}
+            if self._task.check_mode:
+                return self._predict(result, folder, plan, phase)
+            return self._perform(result, folder, plan, phase, task_vars)
+        except _WRONG as exc:
+            said = redact.Redactor(look.secrets(self, task_vars)).known(str(exc))
+            return {**result, "failed": True, "msg": said}
 
     def _mistake(self) -> str:
         """What is wrong with the options, all at once; empty when nothing is."""
@@ -91,14 +115,19 @@ class ActionModule(ActionBase):
         }
         return RunFolder.resolve(policy.validate(given), task_vars).create()
 
+    def _sealed(self, plan: Plan, phase: Phase) -> job.Job:
+        never = {item.target: None for e in knowledge.catalog().for_platform(plan.platform) for item in e.never_touch}
+        return job.compile_job(plan, phase, never)
+
+    # --- check mode
+
     def _predict(self, result: dict[str, t.Any], folder: RunFolder, plan: Plan, phase: Phase) -> dict[str, t.Any]:
         result["outcomes"] = []
         if plan.state != "act":
             result["skipped_because"] = f"the plan of {plan.host} is {plan.state}: nothing would be done"
             return result
-        never = {item.target: None for e in knowledge.catalog().for_platform(plan.platform) for item in e.never_touch}
         # Compiled although nothing is sent: a plan that could not become a job is not worth an approval.
-        sealed = job.compile_job(plan, phase, never)
+        sealed = self._sealed(plan, phase)
         outcomes = outcome.predict(plan, phase)
         result["outcomes"] = [item.to_dict() for item in outcomes]
         result["changed"] = outcome.would_change(outcomes)
@@ -115,3 +144,105 @@ class ActionModule(ActionBase):
             {"phase": phase, "digest": plan.digest(), "job": sealed.seal(), "outcomes": result["outcomes"]},
         )
         return result
+
+    # --- for real
+
+    def _perform(
+        self, result: dict[str, t.Any], folder: RunFolder, plan: Plan, phase: Phase, task_vars: dict[str, t.Any]
+    ) -> dict[str, t.Any]:
+        result["outcomes"] = []
+        if plan.state != "act" or not any(step.phase == phase for step in plan.steps):
+            why = f"is {plan.state}" if plan.state != "act" else f"has no step in the phase {phase}"
+            return {**result, "skipped_because": f"the plan of {plan.host} {why}"}
+        settings, desk, hide = self._desk(folder, task_vars)
+        if refused := performing.closed(plan, settings, datetime.datetime.now(datetime.UTC)):
+            return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {'; '.join(refused)}"}
+        done = ran.of(folder, plan.host).phases
+        if never := performing.missing(plan, phase, done):
+            return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
+        if why := performing.before(plan, phase, done):
+            return {**result, "skipped_because": why}
+        sealed = self._sealed(plan, phase)
+        # The first phase of a run looks again: between the plan and now a person, or another tool, may have been there.
+        if not done and (changed := self._compare(plan, settings, desk, hide, task_vars)):
+            came = Performed(phase=phase, digest=plan.digest(), state="refused", message=changed)
+        else:
+            came = self._run(folder, plan, sealed, settings, desk, task_vars)
+        came = Performed.from_dict(hide.tree(came.to_dict()))
+        folder.record(plan.host, performing.DONE, came.to_dict())
+        result["outcomes"] = [item.to_dict() for item in came.outcomes]
+        result["changed"] = came.changed
+        result["state"] = came.state
+        if came.message:
+            result["skipped_because" if came.state == "refused" else "msg"] = came.message
+        if came.reboot:
+            result["reboot"] = True
+            result["reboot_allowed"] = settings.reboot != "never" and not performing.closed(
+                plan, settings, datetime.datetime.now(datetime.UTC)
+            )
+        return result
+
+    def _desk(self, folder: RunFolder, task_vars: dict[str, t.Any]) -> tuple[Policy, Desk, redact.Redactor]:
+        extras = extra.names(self._loader)
+        given = {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
+        settings = policy.validate(
+            given,
+            extra=extras,
+            providers=knowledge.providers(),
+            where=extra.Places(task_vars, extras),
+            platform="windows" if look.on_windows(self) else "linux",
+            plan=True,
+        )
+        desk = Desk.open(self, settings, folder, task_vars)
+        hide = redact.Redactor([*look.secrets(self, task_vars), *desk.vault.known()])
+        desk.spilt(given, hide)
+        return settings, desk, hide
+
+    def _compare(
+        self, plan: Plan, settings: Policy, desk: Desk, hide: redact.Redactor, task_vars: dict[str, t.Any]
+    ) -> str:
+        """What is different on the host since the plan was made; empty when nothing is."""
+        found = look.at_host(self, plan.host, settings, knowledge.catalog(), desk, hide, task_vars)
+        if found.plan is None:
+            return f"the host did not answer once more: {hide.clean(found.problem.text) if found.problem else ''}"
+        if found.plan.digest() == plan.digest() and found.plan.state == "act":
+            return ""
+        blocked = [f"{hit.id}: {hit.diagnosis}" for hit in found.plan.blocking]
+        return "plan_changed: the host is not as it was when it was planned: " + "; ".join(
+            blocked or approved.changes(plan, found.plan)
+        )
+
+    def _run(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        sealed: job.Job,
+        settings: Policy,
+        desk: Desk,
+        task_vars: dict[str, t.Any],
+    ) -> Performed:
+        phase, told = sealed.phase, hand.teller(folder.progress(plan.host), sealed.phase)
+        secrets = desk.secrets_for(step.secrets for part in sealed.parts for step in part.steps)
+        try:
+            with exclusive.held(
+                folder.path, settings.exclusive_group if phase == "commit" else "", plan.host, waiting=told
+            ) as turn:
+                begun = {"phase": phase, "digest": plan.digest(), "job": sealed.seal(), "run": folder.run}
+                folder.record(plan.host, performing.BEGUN, begun)
+                with sending.sent(self, sealed, settings) as sent:
+                    came = hand.run(
+                        self,
+                        plan,
+                        sealed,
+                        run_id=folder.run,
+                        secrets=secrets,
+                        sent=sent,
+                        task_vars=task_vars,
+                        progress=told,
+                    )
+                turn.failure = came.message or "; ".join(f"{o.step} failed" for o in came.failed)
+                return came
+        except exclusive.GroupFailed as exc:
+            return Performed(phase=phase, digest=plan.digest(), state="refused", message=str(exc))
+        finally:
+            folder.progress(plan.host).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import datetime
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from . import approved, artifacts, inhibitors, knowledge, planner, preflight, secret_names, waivers
 from .assess import Assessment
@@ -24,7 +24,7 @@ from .policy import Policy
 from .provider import Provider
 from .redact import Redactor
 from .run import RunFolder
-from .secret_vault import Vault
+from .secret_vault import SecretError, Vault
 
 if t.TYPE_CHECKING:
     from ansible.plugins.action import ActionBase
@@ -122,6 +122,26 @@ class Desk:
         if found:
             raise DeskError("\n".join(found))
 
+    def secrets_for(self, named: Iterable[Mapping[str, str]]) -> dict[str, str]:
+        """The secrets of some steps, in the form in which each is taken.
+
+        Args:
+            named: of each step, argument -> `owner.NAME`.
+
+        Raises:
+            SecretError, SecretFormError: one cannot be had any more; nothing has begun then.
+        """
+        formats = {need.id: need.format for need in _needs()}
+        found: dict[str, str] = {}
+        for key in sorted({key for secrets in named for key in secrets.values()}):
+            owner, _dot, name = key.partition(".")
+            ref = self.settings.secrets.get(owner, {}).get(name)
+            if ref is None:
+                raise SecretError(f"the plan needs the secret {key}, and `evict_secrets` does not name it any more")
+            value = self.vault.resolve(ref).reveal()
+            found[key] = secret_names.encode(value, ref.format or formats.get(key, secret_names.UNKNOWN))
+        return found
+
     def provider(self, role: t.Literal["replacement", "fallback"], platform: str) -> Provider | None:
         """The provider the policy names for a platform."""
         names = self.settings.replacement if role == "replacement" else self.settings.fallback
@@ -138,15 +158,15 @@ class Desk:
             self.controller.port,
         )
 
-    def plan(self, host: str, seen: Observation, judged: Assessment) -> Plan:
-        """The host's plan, held against the approved one where there is one.
+    def case(self, host: str, seen: Observation, judged: Assessment) -> Case:
+        """All that the host's plan is made from.
 
         Args:
             host: inventory name.
             seen: its answer.
             judged: what was made of it.
         """
-        case = Case(
+        return Case(
             host=host,
             seen=seen,
             assessment=judged,
@@ -156,20 +176,39 @@ class Desk:
             fallback=self.provider("fallback", seen.platform),
             controller=self.controller,
         )
+
+    def plan(self, case: Case, under_way: Plan | str | None = None) -> Plan:
+        """The host's plan, held against the approved one where there is one.
+
+        Args:
+            case: the host.
+            under_way: the plan by which an earlier run is changing the host, or why that plan cannot be read. It is
+                carried on: a host half way is not planned anew.
+        """
         plan = planner.plan(case)
+        if under_way is not None:
+            if isinstance(under_way, str) or under_way.host != case.host or under_way.machine != plan.machine:
+                why = under_way if isinstance(under_way, str) else f"its job was made for the host {under_way.host!r}"
+                return _held(plan, "job_under_way", "An earlier run is changing this host", why, _FOLLOW)
+            note = "an earlier run has begun with this plan on the host: it is carried on"
+            plan = dataclasses.replace(under_way, notes=(note, *under_way.notes))
         if self.approved is None or plan.state != "act":
             return plan
         difference = self.approved.compare(plan, self.controller.now)
-        if difference is None:
+        if difference is None or (difference.reason == "plan_expired" and under_way is not None):
             return plan
-        hit = Hit(
-            difference.reason,
-            "This is not what was approved",
-            difference.text,
-            difference.remedy,
-            False,
-        )
-        return dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=(hit, *plan.inhibitors))
+        return _held(plan, difference.reason, "This is not what was approved", difference.text, difference.remedy)
+
+
+_FOLLOW: t.Final = (
+    "see /var/lib/evict.kaspersky on the host; run again under the name and with the settings of that run"
+)
+
+
+def _held(plan: Plan, reason: str, title: str, diagnosis: str, remedy: str) -> Plan:
+    """The plan, blocked by something that no waiver lifts."""
+    hit = Hit(reason, title, diagnosis, remedy, False)
+    return dataclasses.replace(plan, state="blocked", steps=(), gap=None, inhibitors=(hit, *plan.inhibitors))
 
 
 def _texts(value: object) -> Iterator[str]:
