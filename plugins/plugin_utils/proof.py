@@ -10,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from . import asking, cover, filling, observation, paths, templates
 from .filling import Role
 from .observation import Observation, Record
+from .performing import Performed
 from .policy import Policy
 from .provider import Detection, Provider, Value
 
@@ -25,6 +26,7 @@ Level = t.Literal["", "armed", "on_demand", "on_access"]
 PLACES: t.Final = ("/var/tmp", "/tmp", "/root")
 FILE: t.Final = "file"  # `@file@` in the arguments of a scan
 SECONDS: t.Final = 60  # an engine that was just started may need a while
+MOST_SECONDS: t.Final = 600
 _PROVED: t.Final = ("eicar_on_access", "eicar_on_demand")
 _HOW: t.Final[Mapping[str, str]] = {
     "write": "it could not be written",
@@ -173,6 +175,17 @@ class Test:
         tried += [f"scanned below {self.places[0]}"] if self.demand else []
         ways = " and ".join(tried)
         return f"would write two probe files, a test file and a harmless one, which are {ways}, and remove them"
+
+
+def performed(phases: Iterable[Performed]) -> bool:
+    """Was the commit of a plan performed, so that there is something new to test?"""
+    return any(item.phase == "commit" and item.state in ("ended", "lost") for item in phases)
+
+
+def role(phases: Iterable[Performed]) -> Role:
+    """Which provider protects a host after these phases: the fallback only where its own steps were performed."""
+    done = (o for item in phases for o in item.outcomes if o.status in ("done", "already"))
+    return "fallback" if any(o.step.startswith("fallback.") for o in done) else "replacement"
 
 
 def prepare(policy: Policy, provider: Provider, role: Role, platform: str) -> Test:
