@@ -27,6 +27,7 @@ from .misbehaviour_scripts import (
     FLAG,
     IMMUTABLE,
     KEEP,
+    LISTS_LOST,
     LOST,
     MOUNT,
     READ_ONLY,
@@ -104,6 +105,11 @@ def fails(failure: str, again: str = "", verdict: str = "failed_protected") -> T
     return Told(verdict=verdict, failure=failure, again=("blocked", again) if again else (verdict, failure))
 
 
+def stays(failure: str) -> Told:
+    """The staging fails and is taken back: nothing was removed, however often it is tried."""
+    return Told(verdict="blocked", failure=failure, again=("blocked", failure))
+
+
 def both(told: Told) -> dict[str, Told]:
     """The same on both families."""
     return {"deb": told, "rpm": told}
@@ -132,7 +138,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         why="the package's script that runs before the removal never ends",
         script=f"{INSTALL}; {FLAG}/prerm-hang",
         told=both(fails("timed_out")),
-        checks=(*STAYS, COVERED),
+        checks=(STAYS[0], COVERED),
     ),
     "postrm_fails": Misbehaviour(
         why="the script that runs after the removal fails: dpkg keeps half of the package, rpm warns and goes on",
@@ -227,12 +233,12 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         checks=("systemctl is-active kesl",),
     ),
     "other_fails_along": Misbehaviour(
-        why="apt removes the product, then fails over a package of somebody else's: only the database tells",
+        why="apt removes the product, fails over a package of somebody else's, and leaves the product's settings",
         roots=("deb12",),
         install=("kesl", "harmless"),
         script=f"{KEEP}; {FLAG}/postinst-fail; {at_stop(UNPACKED)}",
-        told={"deb": GOES},
-        checks=(*GONE[:1], COVERED),
+        told={"deb": fails("still_there", again="package_manager_broken", verdict="leftovers")},
+        checks=(*GONE[2:], COVERED),
         changes=HARMLESS,
     ),
     "takes_others": Misbehaviour(
@@ -250,10 +256,25 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         changes=DATABASES,
         checks=(COVERED,),
     ),
-    "repository_broken": Misbehaviour(
+    "repository_empty": Misbehaviour(
         why="the repository offers the replacement and does not have its files",
         script=f"{INSTALL}; {LOST}",
-        told=both(Told(verdict="blocked", failure="repository_broken", again=("blocked", "repository_broken"))),
+        told={"deb": stays("not_reachable"), "rpm": stays("repository_broken")},
+        checks=("systemctl is-active kesl",),
+        policy=CLAMAV,
+    ),
+    "repository_gone": Misbehaviour(
+        why="the host has lists of a repository that is not there any more",
+        script=f"{INSTALL}; {LISTS_LOST}",
+        told=both(stays("not_reachable")),
+        checks=("systemctl is-active kesl",),
+        policy=CLAMAV,
+    ),
+    "sources_broken": Misbehaviour(
+        why="apt cannot read its list of repositories",
+        roots=("deb12",),
+        script=f"{INSTALL}; echo nonsense >/etc/apt/sources.list.d/own.list",
+        told=blocked("no_candidate", rpm=False),
         checks=("systemctl is-active kesl",),
         policy=CLAMAV,
     ),

@@ -19,6 +19,7 @@ UNPACKED = "dpkg --unpack /srv/keep/harmless*"
 DEPENDING = "dpkg -l reporter | grep ^ii || rpm -q reporter"
 CORRUPT = "printf 'Package: \\377 broken\\nthis is not a field\\n' >>/var/lib/dpkg/status"
 LOST = "rm -f /srv/repo/*.rpm /srv/repo/*.deb"
+LISTS_LOST = "rm -rf /srv/repo"
 EXCLUDED = "echo exclude=kesl >>/etc/dnf/dnf.conf"
 
 # An administrator's own setting of the product's unit, which its package leaves behind.
