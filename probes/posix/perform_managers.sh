@@ -114,7 +114,7 @@ trouble() {
       *'requires'*'but none of the providers'* | *'ependency problems'* | *'is not going to be installed'*)
       class=dependencies_missing remedy="what it depends on cannot be installed: $(last_words)"
       ;;
-    *'status file could not be parsed'* | *'rpmdb open failed'* | *'rpmdb: '*damaged* | *'Malformed '* | *'epomd.xml'*)
+    *'status file could not be parsed'* | *'rpmdb open failed'* | *'rpmdb: '*damaged* | *'Malformed '* | *'epomd.xml'* | *'incorrect checksum'*)
       class=repository_broken remedy="a repository is broken: $(last_words)"
       ;;
   esac
