@@ -24,13 +24,12 @@ from tests.e2e import playbooks
 from tests.e2e.test_canary_plan import KESL, answer
 from tests.unit import test_awx as data
 
-UNIT = "no-such-antivirus.service"
 # What a person fills in; everything else is left as the survey has it.
 FILLED: dict[str, t.Any] = {
     "evict_hosts": "fleet",
     "evict_replacement": "linux: clamav\n",
-    "evict_fallback": "linux: existing\n",
-    "evict_fallback_settings": f"service_names: [{UNIT}]\n",
+    "evict_fallback": "linux: none\n",
+    "evict_consent": ["remove", "unprotected"],
 }
 
 
@@ -58,7 +57,9 @@ class Launched:
         return {row.host: str(row.verdict) for row in book.rows}
 
 
-def launch(where: Path, monkeypatch: pytest.MonkeyPatch, name: str, ident: str, **filled: t.Any) -> Launched:
+def launch(
+    where: Path, monkeypatch: pytest.MonkeyPatch, name: str, ident: str, *, limit: str = "", **filled: t.Any
+) -> Launched:
     """Launch a template on two stand-ins, one of them with the product, and a host that is not meant."""
     template = data.TEMPLATES[name]
     for variable in [n for n in os.environ if n.startswith(("ANSIBLE_", "EVICT_"))]:
@@ -83,7 +84,9 @@ def launch(where: Path, monkeypatch: pytest.MonkeyPatch, name: str, ident: str, 
         project_dir=str(tree.ROOT),
         playbook=template["playbook"],
         inventory=str(where / "hosts"),
-        cmdline=f"{check}--forks {template['forks']}" + (" --diff" if template["diff_mode"] else ""),
+        cmdline=f"{check}--forks {template['forks']}"
+        + (" --diff" if template["diff_mode"] else "")
+        + (f" --limit {limit}" if limit else ""),
         ident=ident,
         quiet=True,
     )
@@ -108,17 +111,32 @@ def test_audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_plan_for_approval_and_plan_against_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = launch(tmp_path, monkeypatch, "plan", "42", **FILLED, evict_consent=["remove"])
+    job = launch(tmp_path, monkeypatch, "plan", "42", **FILLED)
     book = ledger.build(job.evidence)
     assert (str(book.verb), book.complete, book.problems) == ("plan", True, ())
     assert job.told() == {row.host: str(row.verdict) for row in book.rows}
     by_events = {row.host: (row.plan, row.plan_state) for row in report_events.read(job.artifacts).rows}
     assert by_events == {row.host: (row.plan, row.plan_state) for row in book.rows}
     assert set(book.plans) == {"clean", "old"}
-    assert plans.read(job.evidence, "old").state in ("act", "blocked")
+    assert plans.read(job.evidence, "old").state == "act"
     # What the remediation is given: the folder is told by the artifacts.
     approved = Path(job.stats()["evict"]["folder"]) / "plan.json"
     assert set(json.loads(approved.read_text())["hosts"]) == {"clean", "old"}
+
+
+def test_another_answer_than_the_approved_plan_had_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = launch(tmp_path, monkeypatch, "plan", "51", **FILLED)
+    assert plans.read(job.evidence, "old").state == "act", job.out
+    approved = {"evict_approved_plan": str(job.evidence / "plan.json"), "evict_waves": "1\n5\n"}
+    other = {**FILLED, **approved, "evict_purge": "false"}
+    done = launch(tmp_path, monkeypatch, "remediate", "52", limit="old", **other)
+    assert done.status == "failed"  # by the gate
+    assert done.told() == {"clean": "out_of_scope", "old": "blocked", "spare": "out_of_scope"}
+    book = ledger.build(done.evidence)
+    assert {row.host: str(row.verdict) for row in book.rows} == done.told()
+    assert str(book.verb) == done.stats()["evict"]["verb"] == "remediate"
 
 
 @pytest.mark.parametrize(

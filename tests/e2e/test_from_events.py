@@ -16,6 +16,7 @@ from pathlib import Path
 import ansible_runner
 import pytest
 
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import from_events
 from evict import report_events
 from tests import tree
 from tests.e2e import playbooks
@@ -217,3 +218,9 @@ def test_the_command_prints_every_format(tmp_path: Path, monkeypatch: pytest.Mon
     assert code == 1
     assert "events hold no evidence" in out
     assert sorted(path.relative_to(job.artifacts) for path in job.artifacts.rglob("*")) == before
+
+
+def test_only_where_events_are_kept_hosts_are_named_in_the_output(tmp_path: Path) -> None:
+    done = playbooks.run(tmp_path, Path(inventory(tmp_path, a=ABSENT)).read_text(), "--check")
+    assert done.code == 0, done.out
+    assert from_events.MARK not in done.out
