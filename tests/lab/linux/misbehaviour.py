@@ -266,7 +266,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "repository_gone": Misbehaviour(
         why="the host has lists of a repository that is not there any more",
         script=f"{INSTALL}; {LISTS_LOST}",
-        told=both(stays("not_reachable")),
+        told={**blocked("no_candidate"), "rpm": stays("repository_broken")},
         checks=("systemctl is-active kesl",),
         policy=CLAMAV,
     ),
