@@ -20,6 +20,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     ran,
     redact,
     refusal,
+    verifying,
 )
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, CatalogError
@@ -32,6 +33,8 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFold
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.trouble import Trouble
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
 
+Kind = t.Literal["audit", "plan", "result", "verify"]
+
 
 class ActionModule(ActionBase):
     """Observe + assess. A host that cannot be asked is a row, never a failed or unreachable task."""
@@ -39,7 +42,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
     _requires_connection = True
-    _VALID_ARGS = frozenset({"plan", "result"})
+    _VALID_ARGS = frozenset({"plan", "result", "verify"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         """Run the verb; see plugins/modules/scan.py for what it returns."""
@@ -47,33 +50,35 @@ class ActionModule(ActionBase):
         if message := refusal.reason("scan", self._task, task_vars):
             return {"failed": True, "changed": False, "msg": message}
         options = dict(self._task.args)
-        planned, result_of = options.pop("plan", False), options.pop("result", False)
+        planned, result_of, again = (options.pop(name, False) for name in ("plan", "result", "verify"))
         if options:
             names = ", ".join(sorted(map(str, options)))
             return {
                 "failed": True,
                 "changed": False,
-                "msg": f"evict.kaspersky.scan has the options `plan` and `result`, not {names}: settings are `evict_*` "
-                "variables",
+                "msg": f"evict.kaspersky.scan has the options `plan`, `result` and `verify`, not {names}: settings are "
+                "`evict_*` variables",
             }
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         result["changed"] = False
         try:
-            ended = boolean(result_of)
+            ended, verify = boolean(result_of), boolean(again)
             wanted = boolean(planned) or ended
             extras = extra.names(self._loader)
             given = {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
             settings = policy.validate(
                 given,
                 extra=extras,
-                providers=knowledge.providers() if wanted else None,
+                providers=knowledge.providers() if wanted or verify else None,
                 where=extra.Places(task_vars, extras),
                 platform="windows" if look.on_windows(self) else "linux",
                 plan=wanted,
             )
             catalog = knowledge.catalog()
-            folder = RunFolder.resolve(settings, task_vars).create(verb=self._verb(wanted))
-            desk = Desk.open(self, settings, folder, task_vars) if wanted else None
+            folder = RunFolder.resolve(settings, task_vars).create(verb=Verb.VERIFY if verify else self._verb(wanted))
+            # A verification without a replacement in the settings is an audit: nobody says what is to protect the host.
+            asks = wanted or (verify and bool(settings.replacement))
+            desk = Desk.open(self, settings, folder, task_vars) if asks else None
             hide = redact.Redactor([*look.secrets(self, task_vars), *(desk.vault.known() if desk else ())])
             if desk is not None:
                 desk.spilt(given, hide)
@@ -81,7 +86,8 @@ class ActionModule(ActionBase):
             # A setting that is wrong is shown with its value, and the value may be a secret in the wrong place.
             said = redact.Redactor(look.secrets(self, task_vars)).known(str(exc))
             return {**result, "failed": True, "msg": said, "refused": not isinstance(exc, EvidenceError)}
-        return self._scan(result, settings, catalog, folder, desk, hide, task_vars, ended)
+        kind: Kind = "verify" if verify else "result" if ended else "plan" if wanted else "audit"
+        return self._scan(result, settings, catalog, folder, desk, hide, task_vars, kind)
 
     def _verb(self, planned: bool) -> Verb:
         if not planned:
@@ -97,18 +103,21 @@ class ActionModule(ActionBase):
         desk: Desk | None,
         hide: redact.Redactor,
         task_vars: dict[str, t.Any],
-        ended: bool,
+        kind: Kind,
     ) -> dict[str, t.Any]:
         host = str(task_vars["inventory_hostname"])
         found = look.at_host(self, host, settings, catalog, desk, hide, task_vars)
         plan, problem = found.plan, found.problem
         if found.seen is not None and found.judged is not None:
             row = found.judged.row(host, found.seen)
-            if plan is not None:
+            if plan is not None and kind != "verify":
                 row = row.planned(plan)
-            if ended and found.case is not None:
+            if kind in ("result", "verify") and found.case is not None:
                 try:
-                    row = self._ended(row, found.case, folder)
+                    if kind == "verify":
+                        row = verifying.judge(row, found.case, ran.of(folder, host).proof)
+                    else:
+                        row = self._ended(row, found.case, folder)
                 except EvidenceError as exc:
                     return {**result, "failed": True, "msg": str(exc), "row": row.short()}
         else:
@@ -116,7 +125,7 @@ class ActionModule(ActionBase):
             row = Row(host=host, verdict=problem.verdict, reasons=(hide.clean(problem.text),))
         result["row"] = row.short()
         result["gate"] = row.verdict in settings.fail_on
-        if desk is not None:
+        if desk is not None and kind != "verify":
             result["plan"] = {"state": plan.state if plan else "undecided", "digest": plan.digest() if plan else ""}
         evidence = {
             "observation": found.seen.to_dict() if found.seen is not None else None,
@@ -131,7 +140,7 @@ class ActionModule(ActionBase):
         try:
             folder.record_scan(host, evidence)
             # What a host would be planned for after its plan was performed is no plan of this run.
-            if plan is not None and not ended:
+            if plan is not None and kind == "plan":
                 folder.record(host, "plan", plan.to_dict())
                 plans.write(folder.path, plan)
         except EvidenceError as exc:

@@ -42,6 +42,8 @@ _VERBS: t.Final = frozenset({"scan", "perform", "prove"})
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
 # Set where ansible-runner, and with it AWX, keeps what happens as events.
 _EVENTS: t.Final = "AWX_ISOLATED_DATA_DIR"
+# Role -> what a run with it is for; the first that is found counts, since one may bring in another.
+_BY_ROLE: t.Final = {"protect": Verb.PROTECT, "remediate": Verb.REMEDIATE, "verify": Verb.VERIFY}
 _NO: t.Final = frozenset({"none", "false", "no", "off", "0", ""})
 _Method = t.TypeVar("_Method", bound=Callable[..., None])
 
@@ -236,12 +238,26 @@ def _tasks(blocks: Iterable[t.Any]) -> Iterator[t.Any]:
 
 
 def _purpose(plays: Iterable[t.Any]) -> Verb:
-    """What a run is for: one that would perform plans only in check mode, and so does a scan that was asked for it."""
-    tasks = [task for play in plays for task in _tasks(play.compile()) if _verb(task)]
-    if any(_verb(task) == "perform" for task in tasks):
-        return Verb.PLAN if context.CLIARGS.get("check") else Verb.REMEDIATE
+    """What a run is for. In check mode nothing is performed, and a plan is what is left of it."""
+    tasks = [task for play in plays for task in _tasks(play.compile())]
+    roles = {name.removeprefix(f"{_COLLECTION}.") for task in tasks for name in _roles(task)}
+    found = [verb for role, verb in _BY_ROLE.items() if role in roles]
+    performs = any(_verb(task) == "perform" for task in tasks)
+    verb = found[0] if found else Verb.REMEDIATE if performs else Verb.AUDIT
+    if verb in (Verb.REMEDIATE, Verb.PROTECT):
+        return Verb.PLAN if context.CLIARGS.get("check") else verb
     wanted = (task.args.get("plan") for task in tasks if _verb(task) == "scan")
-    return Verb.PLAN if any(str(word).lower() not in _NO for word in wanted) else Verb.AUDIT
+    return Verb.PLAN if verb is Verb.AUDIT and any(str(word).lower() not in _NO for word in wanted) else verb
+
+
+def _roles(task: t.Any) -> Iterator[str]:
+    """Full names of the role of a task, and of those that brought it in."""
+    todo = [getattr(task, "_role", None)]
+    while todo:
+        role = todo.pop()
+        if role is not None:
+            yield str(role.get_name())
+            todo += list(getattr(role, "_parents", ()) or ())
 
 
 def _is_ours(play: t.Any) -> bool:

@@ -31,6 +31,13 @@ options:
       - It plans as well, and writes no plan.
     type: bool
     default: false
+  verify:
+    description:
+      - Look again any day later. Where C(evict_replacement) says what is to protect the host, its health is asked by its
+        own rule, and a host that lost its protection is V(failed_exposed) or V(failed_protected).
+      - A live test that M(evict.kaspersky.prove) made in this run counts.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode and does the same there.

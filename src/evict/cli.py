@@ -13,7 +13,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.files import Evide
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import collection_version
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit
 
-from . import audit, check, compare, identify, plan, remediate, report
+from . import audit, check, compare, identify, plan, protect, remediate, report, verify
 from .errors import UsageError
 
 
@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[Callable[[Sequence[str]], int], str]] = {
     "audit": (audit.main, "look for Kaspersky on the hosts of an inventory, change nothing"),
     "plan": (plan.main, "what would be done to each host, and what stands in the way; change nothing"),
     "remediate": (remediate.main, "do what the plans say: remove, replace, prove; wave by wave"),
+    "verify": (verify.main, "any day later: is it still gone and the host still protected, and what has changed?"),
+    "protect": (protect.main, "put a protection on hosts from which nothing has to be removed"),
     "reach": (_reach, "why hosts would be unreachable or unknown, before an audit"),
     "compare": (compare.main, "hosts that exports of other systems know and the inventory lacks"),
     "identify": (identify.main, "the same judgement over an existing list of software, without touching a host"),

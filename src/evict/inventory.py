@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import typing as t
 from collections.abc import Iterator, Mapping, Sequence
@@ -170,6 +171,11 @@ def read(args: Sequence[str]) -> Fleet:
     Raises:
         UsageError: see Fleet.
     """
+    return _read(tuple(args))
+
+
+@functools.cache  # Ansible can be told the options of a command line once in a process
+def _read(args: tuple[str, ...]) -> Fleet:
     with quiet_usage():
         given, _ = parser("evict audit", "").parse_known_args(list(args))
     return Fleet(given)

@@ -34,6 +34,12 @@ def _nothing_told(args: Sequence[str]) -> Sequence[str]:
     return ()
 
 
+def _nothing_more(folder: Path) -> Sequence[str]:
+    """Nothing is said."""
+    del folder
+    return ()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
     """A command that runs one of our playbooks.
@@ -49,6 +55,7 @@ class Command:
         check: refuses arguments (UsageError) before Ansible starts.
         dry: it runs in check mode.
         told: what is said before Ansible starts, in lines.
+        after: says more about a run that has its rows, given its folder.
         extra: variables for this command.
     """
 
@@ -61,6 +68,7 @@ class Command:
     check: Callable[[Sequence[str]], None] = _anything
     dry: bool = True
     told: Callable[[Sequence[str]], Sequence[str]] = _nothing_told
+    after: Callable[[Path], Sequence[str]] = _nothing_more
     extra: Mapping[str, t.Any] = dataclasses.field(default_factory=dict)
 
 
@@ -116,6 +124,9 @@ def _run(
     if _NO_RUN & set(rest):
         return outcome.code
     code = conclude(outcome, command.verb, rest)
+    if outcome.folder is not None and code is not Exit.ERROR:
+        for line in command.after(outcome.folder):
+            print(text.inert(line))
     print(f"exit code {int(code)}: {command.meaning[code]}", flush=True)
     return code
 

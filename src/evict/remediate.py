@@ -74,28 +74,32 @@ def _check(args: Sequence[str]) -> None:
         )
 
 
-def told(args: Sequence[str]) -> Sequence[str]:
+def told(args: Sequence[str], verb: Verb = Verb.REMEDIATE) -> Sequence[str]:
     """What is about to be done.
+
+    Args:
+        args: arguments for ansible-playbook.
+        verb: what the run is for.
 
     Raises:
         UsageError: the inventory or the extra variables cannot be read, or no host is selected.
     """
     fleet = inventory.read(args)
     given = fleet.extra()
-    return list(_told(fleet, given))
+    return list(_told(fleet, given, verb))
 
 
-def _told(fleet: inventory.Fleet, given: Mapping[str, t.Any]) -> Iterator[str]:
+def _told(fleet: inventory.Fleet, given: Mapping[str, t.Any], verb: Verb) -> Iterator[str]:
     pattern = given.get("evict_hosts")
     words = ":".join(map(str, pattern)) if isinstance(pattern, list) else str(pattern)
     if "{{" in words:
         hosts: list[str] = []
-        yield f"remediate: the hosts of {words}"
+        yield f"{verb}: the hosts of {words}"
     else:
         hosts = fleet.matching(words)
         if not hosts:
             raise UsageError(f"no host matches {words!r} under the limit {fleet.limit or 'none'!r}: nothing to do")
-        yield f"remediate: {retry.named(hosts)} of {len(fleet.names)} hosts in the inventory"
+        yield f"{verb}: {retry.named(hosts)} of {len(fleet.names)} hosts in the inventory"
     yield from _waves(given, len(hosts))
     path = given.get("evict_approved_plan")
     if not path:

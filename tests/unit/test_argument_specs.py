@@ -60,7 +60,8 @@ def test_options_are_variables_of_the_policy(role: str) -> None:
     for name, option in options(role).items():
         assert name in VARIABLES
         if option.get("required"):  # nothing that changes hosts has a target by itself
-            assert (role, name) == ("remediate", "evict_hosts")
+            assert role in ("remediate", "protect")
+            assert name == "evict_hosts"
             continue
         if DEFAULTS[name] is None:
             assert (option["type"], "default" in option) == ("dict", False), name
@@ -72,7 +73,11 @@ def test_options_are_variables_of_the_policy(role: str) -> None:
 
 def test_variables_of_the_policy_are_options_of_the_roles() -> None:
     assert list(options("remediate")) == list(VARIABLES)
+    assert list(options("protect")) == list(VARIABLES)
     assert list(options("audit")) == [name for name, variable in VARIABLES.items() if variable.audit]
+    verify = list(options("verify"))
+    assert verify == [name for name in VARIABLES if name in verify]
+    assert set(verify) >= set(options("audit"))
 
 
 @pytest.mark.parametrize("role", ROLES)

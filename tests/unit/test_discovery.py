@@ -15,7 +15,7 @@ import pytest
 
 from tests import tree
 
-PLAYBOOKS = ["playbooks/audit.yml", "playbooks/remediate.yml"]
+PLAYBOOKS = [f"playbooks/{name}.yml" for name in ("audit", "protect", "remediate", "verify")]
 INVENTORIES = ["inventories/example/hosts", "inventories/local/hosts"]
 # AWX stops listing inventories after this many.
 LISTED_AT_MOST = 50

@@ -62,6 +62,7 @@ PURE: t.Final = (
     "observation",
     "row",
     "steps",
+    "verifying",
     "waves",
     "secret_names",
 )
