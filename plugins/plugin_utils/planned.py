@@ -22,6 +22,7 @@ from . import canonical, files, inhibitors, plans
 from .evidence import Record
 from .files import EvidenceError
 from .hostfile import file_name
+from .performing import DONE
 from .plan import Plan, PlanError
 from .row import Row
 from .verdict import Verdict
@@ -99,6 +100,9 @@ class Plans(Mapping[str, Plan]):
         """
         newest = max((n for n, record in enumerate(records) if record.event == "scan"), default=-1)
         found = [record for record in records[newest + 1 :] if record.event == "plan"]
+        if not found and row.plan in {r.data.get("digest") for r in records if r.event == DONE}:
+            # The last look says what became of the plan that was performed before it.
+            found = [r for r in records if r.event == "plan" and r.data.get("digest") == row.plan]
         if not found:
             if not row.plan:
                 return row
