@@ -146,6 +146,25 @@ def _when(when: When) -> str:
     return f"when {' and '.join(parts)}" if parts else ""
 
 
+def _detect(own: ProviderPlatform) -> Iterator[str]:
+    detect = own.detect
+    mark = f"({detect['confidence']}: {', '.join(detect['source'])})"
+    if watched := detect.get("watched"):
+        yield f"* Live test on access: below {', '.join(map(code, watched))} {mark}"
+    if ask := detect.get("ask"):
+        words = " ".join((ask["program"], *ask["arguments"]))
+        signs = [
+            f"{word} when {' and '.join(_sign(key, text) for key, text in detect[name].items())}"
+            for name, word in (("found", "detected"), ("clean", "clean"))
+            if name in detect
+        ]
+        yield f"* Live test on demand: {code(words)}; {', '.join(signs)} {mark}"
+
+
+def _sign(key: str, text: str) -> str:
+    return f"it ends with {code(text)}" if key == "code" else f"it says {code(text)}"
+
+
 def _platform(name: str, own: ProviderPlatform) -> Iterator[str]:
     yield f"#### {name}"
     yield ""
@@ -171,6 +190,8 @@ def _platform(name: str, own: ProviderPlatform) -> Iterator[str]:
         yield f"* Refused {_when(refusal.when)}: {plain(refusal.because)}; {plain(refusal.remedy)}"
     for text in own.blind:
         yield f"* Nobody can tell on the host: {plain(text)}"
+    if own.detect:
+        yield from _detect(own)
     for title, steps in (("Before the point of no return", own.stage), ("After the removal", own.cover)):
         yield ""
         yield f"{title}:"

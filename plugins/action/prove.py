@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     extra,
     knowledge,
+    livetest,
     look,
     policy,
     proof,
@@ -24,8 +25,9 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import CatalogError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.filling import Role
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.livetest import Test
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof, Test
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.providers import ProvidersError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFolder
 
@@ -77,9 +79,9 @@ class ActionModule(ActionBase):
         found = [f"`{name}` is no option" for name in sorted(map(str, set(given) - self._VALID_ARGS))]
         if given.get("role", "") not in ("", *_ROLES):
             found.append(f"`role` must be one of {', '.join(_ROLES)}, it is {given.get('role')!r:.60}")
-        seconds = str(given.get("seconds", proof.SECONDS))
-        if not seconds.isdigit() or not 1 <= int(seconds[:9]) <= proof.MOST_SECONDS:
-            found.append(f"`seconds` must be 1 to {proof.MOST_SECONDS}, it is {given.get('seconds')!r:.60}")
+        seconds = str(given.get("seconds", livetest.SECONDS))
+        if not seconds.isdigit() or not 1 <= int(seconds[:9]) <= livetest.MOST_SECONDS:
+            found.append(f"`seconds` must be 1 to {livetest.MOST_SECONDS}, it is {given.get('seconds')!r:.60}")
         return "evict.kaspersky.prove: " + "; ".join(found) if found else ""
 
     def _settings(self, task_vars: dict[str, t.Any], platform: str) -> Policy:
@@ -99,12 +101,12 @@ class ActionModule(ActionBase):
         if provider is None:
             reason = f"evict_{role} names no provider for {platform}"
             return Test(provider="", role=role, method="none", reason=reason)
-        return proof.prepare(settings, provider, role, platform)
+        return livetest.prepare(settings, provider, role, platform)
 
     def _prove(self, test: Test, run: str, task_vars: dict[str, t.Any]) -> Proof:
         if test.reason:
-            return test.nothing("not_applicable", test.reason)
-        seconds = int(self._task.args.get("seconds", proof.SECONDS))
+            return proof.nothing(test, "not_applicable", test.reason)
+        seconds = int(self._task.args.get("seconds", livetest.SECONDS))
         values = test.values(run=run, seconds=seconds)
         try:
             answer = transport.run_script(
@@ -114,7 +116,7 @@ class ActionModule(ActionBase):
             # Core's class for the task keyword `timeout` has moved between releases and derives from BaseException.
             if type(exc).__name__ != "TaskTimeoutError":
                 raise
-            return test.nothing("error", trouble.silence(self._task.timeout).text)
+            return proof.nothing(test, "error", trouble.silence(self._task.timeout).text)
         if answer.trouble is not None:
-            return test.nothing("error", answer.trouble.text)
+            return proof.nothing(test, "error", answer.trouble.text)
         return proof.from_answer(test, answer.text, answer.nonce)

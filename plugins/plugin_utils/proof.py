@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live detection test: what a host is told to try for its provider, and what its answer proves. Pure.
+"""What a live detection test proves, from what a host says of its two files. Pure.
 
 The host composes the test file, says what became of it and of a harmless control file, and judges nothing. A test
 proves something only where the control file came through: what blocks every file detects nothing.
@@ -12,22 +12,16 @@ import re
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from . import asking, cover, filling, observation, paths, templates
+from . import observation
 from .filling import Role
+from .livetest import Test
 from .observation import Observation, Record
 from .performing import Performed
-from .policy import Policy
-from .provider import Detection, Provider, Value
+from .provider import Detection
 
 Result = t.Literal["pass", "fail", "not_applicable", "error"]
 Level = t.Literal["", "armed", "on_demand", "on_access"]
 
-# Where a host lets root make a private folder, when the provider does not say what it watches.
-PLACES: t.Final = ("/var/tmp", "/tmp", "/root")
-FILE: t.Final = "file"  # `@file@` in the arguments of a scan
-SECONDS: t.Final = 60  # an engine that was just started may need a while
-MOST_SECONDS: t.Final = 600
-_PROVED: t.Final = ("eicar_on_access", "eicar_on_demand")
 _HOW: t.Final[Mapping[str, str]] = {
     "write": "it could not be written",
     "read": "it could not be opened",
@@ -104,79 +98,6 @@ class Proof:
         return made
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Test:
-    """What a host is told to try.
-
-    Attributes:
-        provider, role, method: whose protection, and how it is proved.
-        reason: why nothing can be tried; empty where something is.
-        why_access, why_demand: why this way is not tried; empty where it is.
-        access: folders, one of which is tried on access: the first that is there.
-        demand: the question that asks for a scan, as lines (`asking.lines`).
-        places: folders, one of which holds the files of a scan.
-        found, clean: what the scanner says of a file it detects, of one it does not: `code` and `contains`.
-        scanners: names of the provider's programs that ask before a file is opened.
-    """
-
-    __test__: t.ClassVar = False  # for pytest
-
-    provider: str
-    role: Role
-    method: Detection
-    reason: str = ""
-    why_access: str = ""
-    why_demand: str = ""
-    access: tuple[str, ...] = ()
-    demand: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
-    found: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    clean: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    scanners: tuple[str, ...] = ()
-
-    def values(self, *, run: str, seconds: int = SECONDS) -> dict[str, str]:
-        """The assignments of the hand (probes/posix/prove.sh), without their prefix.
-
-        Args:
-            run: id of the run; it stands in the names of the files, for whoever meets the alarm.
-            seconds: how long each way is tried.
-        """
-        return {
-            "PROVE_ACCESS": "\n".join(self.access),
-            "PROVE_SCAN": "\n".join(self.demand),
-            "PROVE_PLACES": "\n".join(self.places),
-            "PROVE_CODE": self.found.get("code", ""),
-            "PROVE_TEXT": self.found.get("contains", ""),
-            "PROVE_NAME": re.sub(r"[^A-Za-z0-9._-]", "-", run)[:60],
-            "PROVE_SECONDS": str(seconds),
-            "TIMEOUT": str(4 * seconds + 180),  # the hand ends by itself long before
-        }
-
-    def nothing(self, result: Result, detail: str) -> Proof:
-        """The outcome where nothing was tried."""
-        part = Part(result=result, detail=detail)
-        return Proof(
-            provider=self.provider,
-            role=self.role,
-            method=self.method,
-            level="",
-            result=result,
-            control_ok=None,
-            on_access=part,
-            on_demand=part,
-            detail=detail,
-        )
-
-    def prediction(self) -> str:
-        """What would be done, for check mode."""
-        if self.reason:
-            return f"nothing would be tried: {self.reason}"
-        tried = [f"opened below {self.access[0]}"] if self.access else []
-        tried += [f"scanned below {self.places[0]}"] if self.demand else []
-        ways = " and ".join(tried)
-        return f"would write two probe files, a test file and a harmless one, which are {ways}, and remove them"
-
-
 def performed(phases: Iterable[Performed]) -> bool:
     """Was the commit of a plan performed, so that there is something new to test?"""
     return any(item.phase == "commit" and item.state in ("ended", "lost") for item in phases)
@@ -188,76 +109,20 @@ def role(phases: Iterable[Performed]) -> Role:
     return "fallback" if any(o.step.startswith("fallback.") for o in done) else "replacement"
 
 
-def prepare(policy: Policy, provider: Provider, role: Role, platform: str) -> Test:
-    """What is to be tried on a host of a platform.
-
-    Args:
-        policy: names the settings, and what is excluded.
-        provider, role: whose protection.
-        platform: `linux`, `windows`, or the host's own word.
-    """
-    own = provider.platforms.get(platform)
-    if own is None:
-        method: Detection = provider.detection
-        return Test(provider=provider.id, role=role, method=method, reason=f"{provider.id} is not for {platform}")
-    try:
-        filled = filling.values(provider, platform, policy, role)
-        method, reason = cover.detection(provider, filled)
-        detect = own.detect
-        scan = asking.lines(policy, provider, role, _scan) if platform == "linux" else []
-        found, clean = (_signs(detect.get(key, {}), filled) for key in ("found", "clean"))
-        watched = templates.items(detect.get("watched", ()), filled)
-    except templates.TemplateError as exc:
-        return Test(provider=provider.id, role=role, method=provider.detection, reason=f"{provider.id}: {exc}")
-    base = Test(provider=provider.id, role=role, method=method)
-    if platform != "linux":
-        return dataclasses.replace(base, reason="this version makes a live test on Linux hosts only")
-    if method not in _PROVED:
-        return dataclasses.replace(base, reason=reason or f"{provider.name} has no live test ({method})")
-    excluded = [e.value for e in policy.exclusions if e.kind == "path"]
-    free = tuple(p for p in PLACES if not _below(p, excluded))
-    access: tuple[str, ...] = ()
-    why_access = reason or "it does not scan on access here"
-    if method == "eicar_on_access":
-        # Without a list all is watched.
-        access = tuple(p for p in watched or PLACES if not _below(p, excluded))
-        why_access = "" if access else "all that it watches is excluded from scanning"
-    # What is blocked on access can no longer be scanned on demand, so that is tried elsewhere.
-    places = tuple(p for p in free if not (method == "eicar_on_access" and (not watched or _below(p, watched))))
-    why_demand = ""
-    if not scan or not found:
-        scan, why_demand = [], "its provider names no program that scans a file"
-    elif not places:
-        scan, why_demand = [], "every place for it is watched on access, or excluded"
-    if not access and not scan:
-        return dataclasses.replace(base, reason=why_access if method == "eicar_on_access" else why_demand)
-    return dataclasses.replace(
-        base,
-        why_access=why_access,
-        why_demand=why_demand,
-        access=access,
-        demand=tuple(scan),
-        places=places,
-        found=found,
-        clean=clean,
-        scanners=own.scanners,
+def nothing(test: Test, result: Result, detail: str) -> Proof:
+    """The outcome where nothing was tried."""
+    part = Part(result=result, detail=detail)
+    return Proof(
+        provider=test.provider,
+        role=test.role,
+        method=test.method,
+        level="",
+        result=result,
+        control_ok=None,
+        on_access=part,
+        on_demand=part,
+        detail=detail,
     )
-
-
-def _scan(provider: Provider, filled: Mapping[str, Value]) -> asking.Questions:
-    ask = provider.platforms["linux"].detect.get("ask", {})
-    words = asking.program(ask, filled) if ask else ()
-    return {"scan": words} if words else {}
-
-
-def _signs(rule: Mapping[str, str], filled: Mapping[str, Value]) -> dict[str, str]:
-    """Filled; empty when one of its texts came to nothing, for then it would say less than it should."""
-    made = {key: templates.text(text, filled) or "" for key, text in rule.items()}
-    return made if all(made.values()) else {}
-
-
-def _below(path: str, others: list[str] | tuple[str, ...]) -> bool:
-    return any(paths.posix_below(path, other) for other in others)
 
 
 def from_answer(test: Test, text: str | bytes, nonce: str) -> Proof:
@@ -270,18 +135,19 @@ def from_answer(test: Test, text: str | bytes, nonce: str) -> Proof:
     """
     seen = observation.parse_posix(text, nonce)
     if seen is None:
-        return test.nothing("error", "the host did not answer the live test")
+        return nothing(test, "error", "the host did not answer the live test")
     return judge(test, seen)
 
 
 def judge(test: Test, seen: Observation) -> Proof:
     """As `from_answer`, for an answer that was read."""
     probe = seen.probes.get("prove")
-    if probe is None or (probe.status == "unknown" and not probe.records):
-        return test.nothing("error", probe.reason if probe else "the host did not answer the live test")
+    if probe is None or probe.status == "unknown":
+        why = "" if probe is None or probe.reason == observation.CUT else probe.reason
+        return nothing(test, "error", why or "the answer of the host is not whole; test again")
     told = {r.get("kind", ""): r for r in probe.records}
-    access = _on_access(test, told.get("access"), probe.reason)
-    demand = _on_demand(test, told.get("demand"), probe.reason)
+    access = _on_access(test, told.get("access"))
+    demand = _on_demand(test, told.get("demand"))
     tried = [part for part in (access, demand) if part.result != "not_applicable"]
     controls = [r.get("control", "") for kind in ("access", "demand") if (r := told.get(kind)) and not r.get("fault")]
     deciding = access if test.method == "eicar_on_access" else demand
@@ -312,11 +178,11 @@ def judge(test: Test, seen: Observation) -> Proof:
     )
 
 
-def _on_access(test: Test, record: Record | None, reason: str) -> Part:
+def _on_access(test: Test, record: Record | None) -> Part:
     if not test.access:
         return Part(result="not_applicable", detail=test.why_access)
     if record is None:
-        return Part(result="error", detail=reason or "the host did not say")
+        return Part(result="error", detail="the host did not say")
     return _part(record, _accessed(record))
 
 
@@ -332,11 +198,11 @@ def _accessed(record: Record) -> tuple[Result, str, str]:
     return "fail", "", f"the test file could be written and read for {record.get('seconds', '?')} s, nothing stopped it"
 
 
-def _on_demand(test: Test, record: Record | None, reason: str) -> Part:
+def _on_demand(test: Test, record: Record | None) -> Part:
     if not test.demand:
         return Part(result="not_applicable", detail=test.why_demand)
     if record is None:
-        return Part(result="error", detail=reason or "the host did not say")
+        return Part(result="error", detail="the host did not say")
     return _part(record, _demanded(test, record))
 
 

@@ -29,6 +29,7 @@ _LISTED: t.Final[Mapping[str, str]] = {
 _TESTS: t.Final = ("equals", "contains", "not_begins", "empty", "present", "younger", "future")
 _VALUE_TYPES: t.Final[Mapping[str, type]] = {"number": int, "switch": bool, "list": tuple}
 _SUFFIXED: t.Final = "s"
+_FILE: t.Final = "file"  # `@file@`: the file of a live test
 
 
 def plural(argument: str) -> bool:
@@ -141,6 +142,8 @@ def _platform(
     if provider.kind != "none":
         yield from _whole(provider, own)
         yield from _health(own, names)
+        if platform == "linux":  # the only one with a live test yet
+            yield from _detect(provider, own, names)
 
 
 def _families(own: ProviderPlatform) -> Iterator[_Found]:
@@ -343,6 +346,25 @@ def _health(own: ProviderPlatform, names: Mapping[str, filling.Name]) -> Iterato
     used = {rule["answer"] for rule in rules}
     for name in sorted(set(answers) - used):
         yield f"health.answers[{name}]", "no rule looks at it", "add a rule, or remove it"
+
+
+def _detect(provider: Provider, own: ProviderPlatform, names: Mapping[str, filling.Name]) -> Iterator[_Found]:
+    ask = own.detect.get("ask", {})
+    methods = {provider.detection, *(rule.method for rule in provider.detections)}
+    if "eicar_on_demand" in methods and not ask:
+        remedy = "add `detect: {ask: ..., found: ...}`, or another method"
+        yield "detect", "a detection is proved on demand, and nothing says how a file is scanned", remedy
+    if bool(ask) != ("found" in own.detect):
+        yield "detect", "`ask` and `found` belong together", "add the one that is missing"
+    if ask and ask["program"] not in own.programs:
+        yield "detect.ask", f"{ask['program']!r} is not among `programs`", "add it there"
+    if ask and not any(f"@{_FILE}@" in text or "${" in text for text in ask["arguments"]):
+        yield "detect.ask", "no argument is the file that is to be scanned", f"write `@{_FILE}@` where it belongs"
+    signs = [(key, text) for key in ("found", "clean") for text in own.detect.get(key, {}).values()]
+    texts = [("ask", text) for text in (ask.get("program", ""), *ask.get("arguments", ()))]
+    texts += [*signs, *(("watched", text) for text in own.detect.get("watched", ()))]
+    for place, text in texts:
+        yield from _holes(f"detect.{place}", text, names, single=place in ("found", "clean"))
 
 
 def _tuples(item: Mapping[str, t.Any]) -> When:

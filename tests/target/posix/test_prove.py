@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, proof
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof, Test
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.livetest import Test
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof
 from tests.target.posix import scanner
 
 NONCE = "evict-fedcba9876543210fedcba98"
