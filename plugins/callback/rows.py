@@ -7,6 +7,8 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import sys
+import time
 import typing as t
 from collections.abc import Callable, Iterable, Iterator
 
@@ -15,9 +17,9 @@ from ansible.plugins.callback import CallbackBase
 from ansible.release import __version__ as ansible_version
 from ansible.template import Templar
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import from_events
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import from_events, progress
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError, validate
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import Recorder
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import STATUS_FD, Recorder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import holds_secret, named
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import text
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
@@ -76,6 +78,8 @@ class CallbackModule(CallbackBase):
         self._play: t.Any = None
         self._pid = os.getpid()
         self._complained = False
+        self._shown_at = time.time()
+        self._concluded = False  # the rows are known: what fails from here on fails by them
         self._announced: tuple[list[str], list[str]] = ([], [])
         atexit.register(self._at_exit)
 
@@ -111,6 +115,7 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result: t.Any) -> None:
         if _verb(_task(result)):
             self._recorder.scanned(_host(result).get_name())
+            self._progress(result)
         elif _action(_task(result)) == f"{_COLLECTION}.rows":
             self._concluded = True
 
@@ -192,6 +197,29 @@ class CallbackModule(CallbackBase):
         elif not ours:
             message = f"before the scan, the task {task.name or task.action!s} {kind}: {message.lstrip()}"
         self._recorder.failed(host.get_name(), kind, message, ours=ours, secrets=_secrets(self._play, host))
+
+    def _progress(self, result: t.Any) -> None:
+        """Tell of a host that has its row; show how far the run has come, where a person looks and nobody else does."""
+        task, data = _task(result), _result(result)
+        row, plan = data.get("row"), data.get("plan")
+        if _verb(task) != "scan" or not isinstance(row, dict):
+            return
+        goes_on = isinstance(plan, dict) and plan.get("state") == "act" and not context.CLIARGS.get("check")
+        if goes_on and not task.args.get("result"):
+            return
+        self._recorder.done(_host(result).get_name(), str(row.get("verdict")))
+        now = time.time()
+        folder = self._recorder.folder
+        if (
+            folder is None
+            or STATUS_FD in os.environ
+            or not sys.stdout.isatty()
+            or now < self._shown_at + progress.EVERY
+        ):
+            return
+        self._shown_at = now
+        steps = progress.running(folder.path)
+        self._display.display(progress.line(self._recorder.hosts, self._recorder.finished, steps, now))
 
     def _finish(self, how: str) -> None:
         summary = self._recorder.finish(how)

@@ -21,6 +21,7 @@ from .verdict import Verb
 
 # The `evict` command waits at the other end of this pipe: it works with a full disk and a read-only file system, too.
 STATUS_FD: t.Final = "EVICT_STATUS_FD"
+_VERDICTS: t.Final = {"unreachable": "unreachable", "skipped": "not_attempted"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Recorder:
         self.folder: run.RunFolder | None = None
         self.fault = ""
         self.refused: set[str] = set()  # hosts that were not asked, since their settings are wrong
+        self.finished: dict[str, str] = {}  # host -> verdict, for the progress
         self._hosts: tuple[list[str], list[str]] = ([], [])
         self._known: set[str] = set()
         self._pending: list[events.Pending] = []
@@ -86,6 +88,7 @@ class Recorder:
                 self._hosts = hosts
                 self._known = set(hosts[0])
                 self._log("hosts", {"inventory": hosts[0], "scope": hosts[1]})
+                _tell({"hosts": len(hosts[1])})
             return
         self._hosts, self._known = hosts, set(hosts[0])
         self.folder = run.RunFolder.resolve(policy, extra)
@@ -98,7 +101,7 @@ class Recorder:
             self.refuse(str(exc), verb)
         else:
             run.adopt(self.folder)
-            _tell({"folder": str(self.folder.path), "run": self.folder.run})
+            _tell({"folder": str(self.folder.path), "run": self.folder.run, "hosts": len(hosts[1])})
         self._take_over()
 
     def _take_over(self) -> None:
@@ -125,6 +128,16 @@ class Recorder:
         self._running.discard(host)
         self._scanned.add(host)
 
+    def done(self, host: str, verdict: str) -> None:
+        """A host has its row, as far as this run goes on it; for whoever shows the progress."""
+        self.finished[host] = verdict
+        _tell({"done": [host, verdict]})
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts the run aims at."""
+        return len(self._hosts[1])
+
     def failed(self, host: str, kind: str, message: str, *, ours: bool, secrets: Iterable[str] = ()) -> None:
         """A task failed on a host, was skipped or found it unreachable.
 
@@ -143,6 +156,7 @@ class Recorder:
             return
         message = Redactor(secrets).line(trouble.plugin(message) or message)
         self._log("host_failed", {"host": host, "kind": kind, "message": message})
+        self.done(host, _VERDICTS.get(kind, "unknown"))
 
     def unwritten(self, host: str, row: Mapping[str, t.Any], message: str) -> None:
         """A scan that came back with its short row and could not write its evidence: the row is kept in memory."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import recorder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.recorder import STATUS_FD
+
+from . import progress
 
 CALLBACK: t.Final = "evict.kaspersky.rows"
 
@@ -84,9 +87,10 @@ def run(
     process = subprocess.Popen([*command, *args], env=env, pass_fds=(writer,))
     os.close(writer)
     said: list[bytes] = []
-    listener = threading.Thread(target=_listen, args=(reader, said), daemon=True)
-    listener.start()
-    code = _wait(process)
+    with progress.Watch() as watch:
+        listener = threading.Thread(target=_listen, args=(reader, said, watch), daemon=True)
+        listener.start()
+        code = _wait(process)
     # Workers that outlive a killed controller may hold the pipe open; what matters came before.
     listener.join(timeout=2)
     facts: dict[str, t.Any] = {}
@@ -105,10 +109,17 @@ def run(
     )
 
 
-def _listen(reader: int, said: list[bytes]) -> None:
+def _listen(reader: int, said: list[bytes], watch: progress.Watch) -> None:
+    rest = b""
     with open(reader, "rb", buffering=0) as stream:
         while block := stream.read(65_536):
             said.append(block)
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                with contextlib.suppress(ValueError):
+                    fact = json.loads(line)
+                    if isinstance(fact, dict):
+                        watch.hear(fact)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

@@ -276,7 +276,8 @@ def heard(reader: int) -> list[dict[str, t.Any]]:
 
 def test_the_command_hears_where_and_how_it_ended(tmp_path: Path, listener: int) -> None:
     finish(begin(tmp_path / "run"))
-    assert heard(listener) == [{"folder": str(tmp_path / "run"), "run": "r1"}, {"ended": "ended", "fault": ""}]
+    begun = {"folder": str(tmp_path / "run"), "run": "r1", "hosts": 2}
+    assert heard(listener) == [begun, {"ended": "ended", "fault": ""}]
 
 
 def test_the_command_hears_of_a_fault_once(tmp_path: Path, listener: int) -> None:
