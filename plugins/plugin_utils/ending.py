@@ -148,12 +148,11 @@ def _left(case: Case) -> Iterator[str]:
     """What is left though a step could take it, or is live; what only a person may touch is no failure of the run."""
     if case.assessment.verdict is not Verdict.LEFTOVERS:
         return
-    steps = {step.target for step in finish.steps(case)}
     for product in case.assessment.products:
         for finding in product.findings:
             if finding.dangerous:
                 yield f"{product.entry.id}: {finding.text} is live"
-    yield from (f"{target} is still there" for target in sorted(steps))
+    yield from (f"still there: {text}" for text in finish.removable(case))
 
 
 def _restart(phases: dict[Phase, Performed]) -> str:

@@ -59,7 +59,7 @@ _HOOKED: t.Final = (
 
 def steps(case: Case) -> tuple[Step, ...]:
     """The phase `finish`: package entries that only hold settings, then safe residue; nothing when it is not wanted."""
-    if not case.policy.purge:
+    if not case.policy.purge or not (in_order(case.assessment.products) or removable(case)):
         return ()
     found: dict[str, Step] = {}
     for product in _gone(case):
@@ -101,6 +101,22 @@ _RANK: t.Final = {
         )
     )
 }
+
+
+def removable(case: Case) -> tuple[str, ...]:
+    """Remains that were seen and that a step may remove."""
+    found: dict[str, None] = {}
+    for product in case.assessment.products:
+        if product.works or _hooked(product, case):
+            continue
+        settings = bool(tuple(_settings(product, case)))
+        for finding in product.findings:
+            residue = _residue_of(product.entry.residue, finding)
+            safe = residue is not None and residue.purge and _may(residue, case)
+            along = residue is None and _goes_along(product, finding, case)
+            if case.policy.purge and (safe or along or (settings and finding.signal.kind == "package")):
+                found.setdefault(f"{product.entry.id}: {finding.text}")
+    return tuple(found)
 
 
 def manual(case: Case) -> tuple[Manual, ...]:

@@ -99,8 +99,8 @@ class Proof:
 
 
 def performed(phases: Iterable[Performed]) -> bool:
-    """Was the commit of a plan performed, so that there is something new to test?"""
-    return any(item.phase == "commit" and item.state in ("ended", "lost") for item in phases)
+    """Was the old product removed, or what is left of it, so that there is something new to test?"""
+    return any(item.phase in ("commit", "finish") and item.state in ("ended", "lost") for item in phases)
 
 
 def role(phases: Iterable[Performed]) -> Role:
