@@ -138,11 +138,12 @@ def _step(step: Step, files: Files, lists: Mapping[str, Mapping[str, str]]) -> I
         for name in _texts(args.get("packages", ())):
             yield from (_plain(path) for path in files.get(_bare(name), ()))
     if kind == "remove_package" or kind in _INSTALL:
-        yield from lists["rpm" if args["manager"] in ("rpm", "dnf", "yum", "zypper") else "dpkg"]
+        manager = lists["rpm" if args["manager"] in ("rpm", "dnf", "yum", "zypper") else "dpkg"]
+        yield from _filled(manager, _bare(str(args.get("package", ""))))
         yield from lists["accounts"]
     if kind in _UNITS:
         for unit in _texts(args.get("unit", args.get("units", ()))):
-            yield from (pattern.format(name=unit) for pattern in lists["units"])
+            yield from _filled(lists["units"], unit)
     if kind in ("purge_group", "purge_user"):
         yield from lists["accounts"]
     if kind == "purge_path":
@@ -166,7 +167,13 @@ def _places(product: str, lists: Mapping[str, Mapping[str, str]]) -> Iterator[st
             if signal.kind == "path":
                 yield from _tree(str(getattr(signal, "path", "")))
             elif signal.kind == "unit":
-                yield from (pattern.format(name=getattr(signal, "name", "")) for pattern in lists["units"])
+                yield from _filled(lists["units"], str(getattr(signal, "name", "")))
+
+
+def _filled(patterns: Iterable[str], name: str) -> Iterator[str]:
+    """Patterns about a unit or a package."""
+    for pattern in patterns:
+        yield pattern.format(name=name, script=name.removesuffix(".service"))
 
 
 def _tree(path: str) -> Iterator[str]:
