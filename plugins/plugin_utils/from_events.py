@@ -313,11 +313,17 @@ def _gaps(ordered: list[Event], reader: _Reader, job: Job) -> Iterator[str]:
 
 
 def _changed_nothing(res: Mapping[str, t.Any]) -> bool:
-    """Does the result of a phase say that no step of it was done or tried?"""
-    if res.get("failed") or not isinstance(res.get("outcomes"), list):
+    """Does the result of a phase say that no step of it was done or tried?
+
+    Only when it says so: a phase that was lost sight of has no outcomes either.
+    """
+    outcomes = res.get("outcomes")
+    if res.get("failed") or not isinstance(outcomes, list):
         return False
-    idle = {*PREDICTED, "skipped", "already"}
-    return all(isinstance(item, Mapping) and item.get("status") in idle for item in res["outcomes"])
+    said = {item.get("status") if isinstance(item, Mapping) else None for item in outcomes}
+    if res.get("skipped_because") or res.get("state") == "ended":
+        return said <= {*PREDICTED, "skipped", "already"}
+    return bool(said) and said <= {*PREDICTED}
 
 
 def _row(host: str, res: Mapping[str, t.Any]) -> Row | None:

@@ -36,10 +36,10 @@ def scanned(host: str, verdict: str = "absent", **more: t.Any) -> Events:
     return [runner("start", host, SCAN), runner("ok", host, SCAN, res={"row": row, **more})]
 
 
-def phase(host: str, *status: str) -> Events:
+def phase(host: str, *status: str, **more: str) -> Events:
     """A phase of a plan that came back."""
-    outcomes = [{"step": "x", "status": one} for one in status]
-    return [runner("start", host, PERFORM), runner("ok", host, PERFORM, res={"outcomes": outcomes})]
+    res = {"outcomes": [{"step": "x", "status": one} for one in status], **(more or {"state": "ended"})}
+    return [runner("start", host, PERFORM), runner("ok", host, PERFORM, res=res)]
 
 
 def told(verb: Verb, scope: list[str], rest: tuple[str, ...] = ()) -> Events:
@@ -92,10 +92,12 @@ def test_a_host_that_was_changed_and_not_looked_at_again_is_unknown(status: str)
 
 def test_a_phase_that_changed_nothing_leaves_the_row() -> None:
     hosts = told(Verb.REMEDIATE, ["a"])
-    idle = [*phase("a", "skipped", "already"), *phase("a")]
+    idle = [*phase("a", "skipped", "already"), *phase("a", skipped_because="the plan of a is blocked")]
     skipped = [runner("start", "a", PERFORM), runner("skipped", "a", PERFORM, res={"skip_reason": "no"})]
     assert verdicts(read(hosts, scanned("a", "blocked"), idle, skipped, STATS)) == {"a": "blocked"}
-    # But one that changed something is not made up for by one that did not.
+    # No outcomes are no proof: the controller may have lost sight of the host.
+    assert verdicts(read(hosts, scanned("a", "present"), phase("a", state="running"), STATS)) == {"a": "unknown"}
+    # And one that changed something is not made up for by one that did not.
     assert verdicts(read(hosts, scanned("a", "present"), phase("a", "done"), idle, skipped)) == {"a": "unknown"}
 
 
