@@ -107,7 +107,9 @@ def trials_of(lab: Lab, where: Path, family: str) -> Trials:
     collection = lowered.collection(where / "lowered")
 
     def run(name: str) -> Remediation:
-        return remediating.remediate(lab, where / name, inventory, "--forks", "8", collection=collection)
+        return remediating.remediate(
+            lab, where / name, inventory, "--forks", "30", collection=collection, patience=1500
+        )
 
     everywhere(make, list(hosts))
     found.runs.append(run("first"))
