@@ -54,6 +54,13 @@ kind_remove_package() {
   deadline=$until_now
   # The database decides, whatever the tool said.
   package_state "$a_manager" "$a_package" || return 1
+  case $state:$a_purge in
+    config-files:yes) # apt only removes what was half gone, so that settings are left, which go by the same word
+      remove_now
+      answer=$rows ended=$code
+      package_state "$a_manager" "$a_package" || return 1
+      ;;
+  esac
   if gone "$state"; then
     [ -n "$answered" ] || [ ! -e /run/reboot-required ] || restart=yes
     status='done'

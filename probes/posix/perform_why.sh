@@ -5,7 +5,7 @@
 
 busy_text() { # is somebody else at work, after what the tool said?
   case $rows in
-    *'Could not get lock'* | *'is locked by another process'* | *'Unable to lock'* | *'Unable to acquire'*) ;;
+    *'Could not get lock'* | *'locked by another process'* | *'Unable to lock'* | *'Unable to acquire'*) ;;
     *'another copy is running'* | *'holding the yum lock'* | *'Waiting for process with pid'* | *'obtain'*' lock'*) ;;
     *'System management is locked'* | *'waiting for transaction lock'* | *"can't create transaction lock"*) ;;
     *) return 1 ;;
@@ -16,7 +16,8 @@ explain() { # CODE STATE: of what the package manager said in rows, what helps m
   last_row
   meant=$row
   if busy_text; then
-    fail package_manager_busy "$1" "another program works with the packages ($meant): let it end, then run again"
+    said_of lock 'another copy' 'Waiting for'
+    fail package_manager_busy "$1" "another program works with the packages ($text): let it end, then run again"
     return 1
   fi
   if [ "$1" = 124 ]; then
@@ -38,7 +39,8 @@ explain() { # CODE STATE: of what the package manager said in rows, what helps m
       fail half_configured "$1" "$2, and dpkg will not remove it: install the same version again, then run again"
       ;;
     *'held packages were changed'* | *'protected packages'* | *'is marked as hold'* | *'is locked and cannot'*)
-      fail package_held "$1" "the package manager protects or holds it ($meant): release it, then run again"
+      said_of 'eld packages' 'protected packages' 'is marked' 'is locked'
+      fail package_held "$1" "the package manager protects or holds it ($text): release it, then run again"
       ;;
     *"Can't open perl script"*': No such file or directory'*)
       said_of "Can't open perl script"
@@ -68,7 +70,8 @@ explain() { # CODE STATE: of what the package manager said in rows, what helps m
       fail postrm_failed "$1" "its own script after the removal failed ($text); $2: set right what it names, then run again"
       ;;
     *'list of sources could not be read'* | *'Malformed '* | *'sources.list'*)
-      fail repository_broken "$1" "the list of repositories is broken ($meant): repair it, then run again"
+      said_of 'list file' 'sources.list' 'could not be read'
+      fail repository_broken "$1" "the list of repositories is broken ($text): repair it, then run again"
       ;;
     *'parsing file'* | *'status file could not be parsed'* | *'database'*'malformed'* | *'cannot open Packages'* | *'sqlite'* | *'RUNRECOVERY'* | *'rpmdb'*)
       fail database_broken "$1" "the package database is damaged ($meant): repair it, then run again"
@@ -88,8 +91,10 @@ own_words() { # -> text: what a package's script said last, before its manager c
   done
 }
 
-said_of() { # WORDS -> text: the first line that has them
-  for text in $rows; do case $text in *"$1"*) text=$(printf %.300s "$text") && return 0 ;; esac done
+said_of() { # WORDS... -> text: the first line that has some of them
+  for words in "$@"; do
+    for text in $rows; do case $text in *"$words"*) text=$(printf %.300s "$text") && return 0 ;; esac done
+  done
 }
 
 named() { # WORDS -> path: what the line with them names, and text

@@ -1,0 +1,615 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of steps that remove, on real hosts: real dpkg, apt, rpm, dnf and systemd say what came of each step.
+
+Every way in which a removal can fail is brought about for real, and has a class of its own.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.performing import Ended, Value, perform
+
+from .conftest import Fresh
+from .lab import Host
+from .misbehaviour_scripts import FILL, RESTART, SMALL_VAR
+from .test_preflight import HOLD
+
+FAMILY = {"deb12": ("apt", "dpkg"), "rpm9": ("dnf", "rpm")}
+KESL = "/opt/kaspersky/kesl/libexec/kesl"
+UNINSTALLER = "/var/opt/kaspersky/kesl/install-current/opt/kaspersky/kesl/lib/bin/setup/uninstall.pl"
+both = pytest.mark.parametrize("root", FAMILY)
+
+
+def do(host: Host, kind: str, *, timeout: int = 60, **args: Value) -> Ended:
+    def run(text: str) -> str:
+        return host.run("exec /bin/sh", stdin=text, check=False, patience=300).stdout
+
+    return perform(run, kind, timeout=timeout, **args)
+
+
+def remove(host: Host, package: str = "kesl", *, plain: bool = False, timeout: int = 60, purge: str = "") -> Ended:
+    """With the host's front end, or with the plain tool."""
+    more: dict[str, Value] = {"purge": purge} if purge else {}
+    return do(host, "remove_package", timeout=timeout, manager=FAMILY[host.root][plain], package=package, **more)
+
+
+def registered(host: Host, package: str = "kesl") -> bool:
+    """By dpkg's or rpm's own word."""
+    script = f"dpkg-query -W -f '${{Status}}' {package} || rpm -q {package}"
+    said = host.run(script, check=False).stdout
+    return said not in ("", "deinstall ok config-files") and "not installed" not in said
+
+
+def fails(ended: Ended, failure: str, *words: str) -> None:
+    assert (ended.status, ended.failure) == ("failed", failure), ended
+    for word in words:
+        assert word in ended.why, ended
+
+
+def flag(host: Host, name: str) -> None:
+    host.run(f"mkdir -p /etc/fake-kaspersky; touch /etc/fake-kaspersky/{name}")
+
+
+# --- remove_package
+
+
+@both
+@pytest.mark.parametrize("plain", [False, True], ids=["front end", "plain tool"])
+def test_a_package_goes_and_a_second_time_it_is_gone(root: str, plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl", "klnagent64", "harmless")
+    assert remove(host, plain=plain) == Ended("done")
+    assert not registered(host)
+    assert registered(host, "klnagent64")
+    assert registered(host, "harmless")
+    assert remove(host, plain=plain) == Ended("already")
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["apt", "dpkg"])
+def test_settings_go_only_when_they_are_to_go(plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    state = "dpkg-query -W -f '${Status}' kesl || :"
+    assert remove(host, plain=plain).status == "done"
+    assert host.run(state).stdout == "deinstall ok config-files"
+    assert remove(host, plain=plain).status == "already"
+    assert remove(host, plain=plain, purge="yes").status == "done"
+    assert host.run(state).stdout == ""
+    assert remove(host, plain=plain, purge="yes").status == "already"
+
+
+def test_the_package_of_another_architecture(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run(f"dpkg --add-architecture i386; dpkg -i {host.give('klnagent')}")
+    assert do(host, "remove_package", manager="apt", package="klnagent:i386", purge="yes").status == "done"
+    assert host.run("dpkg-query -W klnagent:i386 || :").stdout == ""
+
+
+def test_what_is_half_configured_goes(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    flag(host, "postinst-fail")
+    host.install("kesl", check=False)
+    assert host.run("dpkg -l kesl | grep -c ^iF").stdout == "1\n"
+    assert remove(host, purge="yes").status == "done"
+    assert not registered(host)
+
+
+@both
+@pytest.mark.parametrize("plain", [False, True], ids=["front end", "plain tool"])
+def test_its_script_before_the_removal_fails(root: str, plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    flag(host, "prerm-fail")
+    host.install("kesl")
+    fails(remove(host, plain=plain), "prerm_failed", "told to fail", "password")
+    assert registered(host)
+    host.run(f"test -x {KESL}; systemctl is-active kesl")
+
+
+def test_its_script_after_the_removal_fails(fresh_host: Fresh) -> None:
+    """dpkg keeps half of it; it goes when the script no longer fails."""
+    host = fresh_host("deb12")
+    flag(host, "postrm-fail")
+    host.install("kesl")
+    fails(remove(host, purge="yes"), "postrm_failed", "told to fail", "half-installed")
+    assert registered(host)
+    host.run("rm /etc/fake-kaspersky/postrm-fail")
+    assert remove(host, purge="yes").status == "done"
+
+
+def test_rpm_warns_of_the_script_after_the_removal(fresh_host: Fresh) -> None:
+    host = fresh_host("rpm9")
+    flag(host, "postrm-fail")
+    host.install("kesl")
+    assert remove(host).status == "done"
+    assert not registered(host)
+
+
+@both
+def test_its_uninstaller_is_missing(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run(f"rm {UNINSTALLER}")
+    fails(remove(host), "uninstaller_missing", "uninstall.pl", "same version")
+    assert registered(host)
+
+
+@both
+def test_perl_is_missing(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run("mv /usr/bin/perl /usr/bin/perl.away")
+    fails(remove(host), "perl_missing", "install perl")
+    assert registered(host)
+
+
+@both
+def test_its_script_never_ends(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    flag(host, "prerm-hang")
+    host.install("kesl")
+    fails(remove(host, timeout=20), "timed_out")
+    assert registered(host)
+    assert host.run("pgrep -x 'dpkg|apt-get|rpm|dnf|sleep' || :").stdout == "", "what we started has ended"
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["apt", "dpkg"])
+def test_a_package_that_must_be_installed_again(plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run(
+        "sed -i '/^Package: kesl$/,/^$/s/^Status: .*/Status: install reinstreq half-installed/' /var/lib/dpkg/status"
+    )
+    fails(remove(host, plain=plain), "half_configured", "same version")
+    assert registered(host)
+
+
+def test_dpkg_was_interrupted(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run("sed -n '/^Package: kesl$/,/^$/p' /var/lib/dpkg/status >/var/lib/dpkg/updates/0001")
+    ended = remove(host)
+    if ended.status != "done":  # it may take up what was left, too
+        fails(ended, "half_configured", "dpkg --configure -a")
+
+
+@both
+@pytest.mark.parametrize("plain", [False, True], ids=["front end", "plain tool"])
+def test_the_package_manager_is_busy(root: str, plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    lock = {"deb12": "/var/lib/dpkg/lock-frontend", "rpm9": "/var/lib/rpm/.rpm.lock"}[root]
+    host.run(HOLD.format(file=lock))
+    fails(remove(host, plain=plain, timeout=30), "package_manager_busy")
+    assert registered(host)
+
+
+@both
+def test_somebody_else_ends_in_time(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    lock = {"deb12": "/var/lib/dpkg/lock-frontend", "rpm9": "/var/lib/rpm/.rpm.lock"}[root]
+    host.run(HOLD.format(file=lock).replace("sleep 600", "sleep 8"))
+    assert remove(host, timeout=90).status == "done"
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["apt", "dpkg"])
+def test_a_held_package(plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run("echo kesl hold | dpkg --set-selections")
+    fails(remove(host, plain=plain), "package_held", "unhold")
+    assert registered(host)
+
+
+def test_a_package_that_dnf_protects(fresh_host: Fresh) -> None:
+    host = fresh_host("rpm9")
+    host.install("kesl")
+    host.run("mkdir -p /etc/dnf/protected.d; echo kesl >/etc/dnf/protected.d/kesl.conf")
+    fails(remove(host), "package_held", "kesl")
+    assert registered(host)
+
+
+@both
+@pytest.mark.parametrize("plain", [False, True], ids=["front end", "plain tool"])
+def test_something_else_needs_it(root: str, plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl", "kesl-gui")
+    fails(remove(host, plain=plain), "would_remove_others", "kesl-gui")
+    assert registered(host)
+    assert registered(host, "kesl-gui")
+    assert remove(host, "kesl-gui", plain=plain).status == "done"
+    assert remove(host, plain=plain).status == "done"
+
+
+@both
+def test_no_room(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.run(SMALL_VAR)
+    host.install("kesl")
+    host.run("mkdir -p -m 700 /var/lib/evict.kaspersky")
+    fails(remove(host), "disk_full") if host.run(FILL, check=False) and root == "deb12" else remove(host)
+
+
+def test_a_broken_dpkg(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run("printf 'Package: \\377 broken\\nthis is not a field\\n' >>/var/lib/dpkg/status")
+    fails(remove(host), "database_broken", "dpkg --audit")
+    fails(do(host, "confirm_absent", product="kesl", packages=["kesl"]), "database_broken")
+
+
+def test_a_broken_rpm(fresh_host: Fresh) -> None:
+    host = fresh_host("rpm9")
+    host.install("kesl")
+    host.run("dd if=/dev/urandom of=/var/lib/rpm/rpmdb.sqlite bs=4096 count=4 conv=notrunc 2>&1")
+    fails(remove(host), "database_broken", "rebuilddb")
+    fails(do(host, "confirm_absent", product="kesl", packages=["kesl"]), "database_broken")
+
+
+def test_broken_repositories(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run("echo 'debb nonsense' >/etc/apt/sources.list.d/own.list")
+    fails(remove(host), "repository_broken", "own.list")
+    assert registered(host)
+
+
+def test_dnf_needs_no_repository(fresh_host: Fresh) -> None:
+    host = fresh_host("rpm9")
+    host.install("kesl")
+    host.run("printf '[own]\\nname=own\\nbaseurl=http://127.0.0.1:1/\\n' >/etc/yum.repos.d/own.repo")
+    assert remove(host).status == "done"
+
+
+@both
+def test_an_immutable_file(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run("chattr +i /opt/kaspersky/kesl/doc/FAKE")
+    fails(remove(host), "file_immutable", "/opt/kaspersky/kesl/doc/FAKE", "chattr -i")
+    assert host.run("lsattr /opt/kaspersky/kesl/doc/FAKE").stdout.split()[0].count("i") == 1, "we take no mark off"
+    host.run("chattr -i /opt/kaspersky/kesl/doc/FAKE")
+
+
+@both
+@pytest.mark.parametrize("plain", [False, True], ids=["front end", "plain tool"])
+def test_a_foreign_mount_within_it(root: str, plain: bool, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    where = "/var/opt/kaspersky/kesl/install_12.1.0.1297/of others"
+    host.run(f"mkdir '{where}'; mount -t tmpfs foreign '{where}'; touch '{where}/precious'")
+    fails(remove(host, plain=plain), "foreign_mount", where)
+    host.run(f"test -e '{where}/precious'; test -x {KESL}")
+    assert registered(host)
+
+
+@both
+def test_the_product_on_a_mount_of_its_own(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.run(
+        "mkdir -p /opt/kaspersky /var/opt/kaspersky; "
+        "mount -t tmpfs a /opt/kaspersky; mount -t tmpfs b /var/opt/kaspersky"
+    )
+    host.install("kesl")
+    assert remove(host).status == "done"
+
+
+@both
+def test_the_system_refuses(root: str, fresh_host: Fresh) -> None:
+    """/opt is read-only: no rm works there."""
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run("mount --bind /opt /opt; mount -o remount,bind,ro /opt")
+    fails(remove(host), "read_only", "/opt/")
+    assert registered(host)
+
+
+def test_a_program_may_not_be_run(fresh_host: Fresh) -> None:
+    """As with fapolicyd or SELinux: the package's script is there, and the kernel says no."""
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run("mount --bind /var/lib/dpkg/info /var/lib/dpkg/info; mount -o remount,bind,noexec /var/lib/dpkg/info")
+    fails(remove(host), "refused_by_system", "kesl.prerm", "fapolicyd")
+    assert registered(host)
+
+
+# The kernel asks this program before perl may open the uninstaller, and it says no: what fapolicyd does.
+DENY = f"""
+import ctypes, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+group = libc.fanotify_init(4, 0)
+name = os.path.realpath({UNINSTALLER!r}).encode()
+assert group >= 0 and libc.fanotify_mark(group, 1, ctypes.c_uint64(0x10000), -100, name) == 0, ctypes.get_errno()
+open("/run/denies", "w").close()
+while True:
+    got = os.read(group, 4096)
+    while got:
+        size, _, _, _, _, handle, _ = struct.unpack_from("=IBBHQii", got)
+        os.write(group, struct.pack("=iI", handle, 2))
+        os.close(handle)
+        got = got[size:]
+"""
+
+
+@both
+def test_a_program_may_not_be_read(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run("cat >/srv/deny.py; systemd-run -q --unit=deny python3 /srv/deny.py", stdin=DENY)
+    host.run("for i in 1 2 3 4 5 6 7 8 9; do [ -e /run/denies ] || sleep 0.5; done; [ -e /run/denies ]")
+    fails(remove(host), "refused_by_system", "uninstall.pl", "Operation not permitted")
+    assert registered(host)
+
+
+def test_only_the_database_tells(fresh_host: Fresh) -> None:
+    """apt removes the product, then fails over a package of somebody else's."""
+    host = fresh_host("deb12")
+    host.install("kesl")
+    flag(host, "postinst-fail")
+    host.run(f"dpkg --unpack {host.give('harmless')}")
+    assert remove(host).status == "done"
+    assert not registered(host)
+
+
+@both
+@pytest.mark.parametrize("name", ["*", "-y", "kesl kesl-gui", "/srv/x", "@core", "kesl=1", "kesl;id", "", "a:b:c"])
+def test_names_that_are_no_packages(root: str, name: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    fails(remove(host, name), "not_known")
+
+
+def test_a_manager_that_is_not_known_or_not_there(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    fails(do(host, "remove_package", manager="pacman", package="kesl"), "not_known")
+    fails(do(host, "remove_package", manager="dnf", package="kesl"), "database_broken")
+    host.run("mv /usr/bin/apt-get /usr/bin/away")
+    fails(remove(host), "manager_missing", "apt-get")
+
+
+# --- stop_unit, confirm_absent
+
+
+@both
+def test_a_unit_stops(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    assert do(host, "stop_unit", unit="kesl.service") == Ended("done")
+    assert host.run("systemctl is-active kesl", check=False).stdout == "inactive\n"
+    assert do(host, "stop_unit", unit="kesl.service") == Ended("already")
+    assert do(host, "stop_unit", unit="no-such.service") == Ended("already")
+    fails(do(host, "stop_unit", unit="--all"), "not_known")
+
+
+def test_a_unit_that_takes_no_notice(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    flag(host, "ignore-term")
+    host.install("kesl")
+    fails(do(host, "stop_unit", unit="kesl.service", timeout=12), "unit_stuck", "deactivating")
+    assert host.run("pgrep -cx kesl").stdout == "1\n", "nothing was killed"
+
+
+def test_a_unit_that_comes_back(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run(RESTART)
+    fails(do(host, "stop_unit", unit="kesl.service", timeout=30), "unit_comes_back")
+
+
+def test_a_unit_that_a_timer_starts(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run(
+        "printf '[Timer]\\nOnUnitInactiveSec=1\\nAccuracySec=100ms\\nUnit=kesl.service\\n'"
+        " >/etc/systemd/system/guard.timer; systemctl daemon-reload; systemctl start guard.timer"
+    )
+    fails(do(host, "stop_unit", unit="kesl.service", timeout=30), "unit_comes_back", "guard.timer")
+
+
+def test_a_unit_that_must_not_be_stopped(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run(
+        "mkdir /etc/systemd/system/kesl.service.d; printf '[Unit]\\nRefuseManualStop=yes\\n'"
+        " >/etc/systemd/system/kesl.service.d/x.conf; systemctl daemon-reload"
+    )
+    fails(do(host, "stop_unit", unit="kesl.service"), "refused_by_system")
+
+
+@both
+def test_what_is_left_is_named(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl", "klnagent64")
+    asked: dict[str, Value] = {
+        "product": "kesl",
+        "packages": ["kesl"],
+        "services": ["kesl.service"],
+        "programs": [KESL],
+    }
+    fails(
+        do(host, "confirm_absent", timeout=15, **asked),
+        "still_there",
+        "package kesl",
+        "kesl.service (active)",
+        KESL,
+        "process",
+    )
+    assert remove(host).status == "done"
+    assert do(host, "confirm_absent", **asked) == Ended("done")
+
+
+@both
+def test_a_process_of_a_deleted_program(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run("systemd-run -q --unit=hidden /opt/kaspersky/kesl/libexec/kesl -f")
+    assert remove(host).status == "done"
+    ended = do(host, "confirm_absent", timeout=10, product="kesl", packages=["kesl"], programs=[KESL])
+    fails(ended, "still_there", "process")
+    assert f"program {KESL}" not in ended.why
+
+
+def test_a_process_in_a_container_is_not_the_hosts(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    from .states import STATES
+
+    STATES["in_container"].make(host)
+    assert do(host, "confirm_absent", product="kesl", packages=["kesl"], programs=[KESL]) == Ended("done")
+
+
+def test_behind_a_link(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    from .states import STATES
+
+    STATES["behind_link"].make(host)
+    host.run("systemd-run -q --unit=hidden /opt/kaspersky/kesl/libexec/kesl -f")
+    assert remove(host).status == "done"
+    fails(
+        do(host, "confirm_absent", timeout=10, product="kesl", packages=["kesl"], programs=[KESL]),
+        "still_there",
+        "process",
+    )
+
+
+# --- start_unit, enable_unit, disable_unit, unit_active, reload_units
+
+UNIT = "cat >/etc/systemd/system/own.service; systemctl daemon-reload"
+GOOD = "[Service]\nExecStart=/bin/sleep 1000\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def test_a_unit_is_enabled_started_and_stays(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run(UNIT, stdin=GOOD)
+    asked: dict[str, Value] = {"unit": "own.service"}
+    fails(do(host, "unit_active", **asked), "unit_inactive")
+    assert do(host, "start_unit", **asked) == Ended("done")
+    assert do(host, "start_unit", **asked) == Ended("already")
+    fails(do(host, "unit_active", **asked), "unit_not_enabled")
+    assert do(host, "enable_unit", **asked) == Ended("done")
+    assert do(host, "enable_unit", **asked) == Ended("already")
+    assert host.run("systemctl is-active own; systemctl is-enabled own").stdout == "active\nenabled\n"
+    assert do(host, "unit_active", **asked) == Ended("done")
+    assert do(host, "disable_unit", **asked) == Ended("done")
+    assert do(host, "disable_unit", **asked) == Ended("already")
+    assert host.run("systemctl is-enabled own", check=False).stdout == "disabled\n"
+
+
+def test_a_condition_that_is_not_met(fresh_host: Fresh) -> None:
+    """systemctl start ends with 0, and nothing runs."""
+    host = fresh_host("deb12")
+    host.run(UNIT, stdin="[Unit]\nConditionPathExistsGlob=/var/lib/nowhere/main.{cvd,cld}\n" + GOOD)
+    assert host.run("systemctl start own").stdout == ""
+    fails(do(host, "start_unit", unit="own.service"), "condition_not_met", "/var/lib/nowhere/main.{cvd,cld}")
+    fails(do(host, "unit_active", unit="own.service"), "condition_not_met", "/var/lib/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("unit", "failure"),
+    [
+        ("[Service]\nExecStart=/bin/false\n", "unit_failed"),
+        ("[Service]\nExecStart=/bin/sleep 0.5\n", "unit_inactive"),
+        (
+            "[Service]\nExecStart=/bin/sleep 0.5\nRestart=always\nRestartSec=0.2\n[Unit]\nStartLimitIntervalSec=0\n",
+            "unit_failed",
+        ),
+        ("[Service]\nType=notify\nExecStart=/bin/sleep 100\nTimeoutStartSec=2\n", "unit_failed"),
+        ("[Service]\nnonsense\n", "unit_failed"),
+    ],
+    ids=["ends at once", "ends soon", "again and again", "is never ready", "cannot be read"],
+)
+def test_a_unit_that_does_not_stay(unit: str, failure: str, fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run(UNIT, stdin=unit)
+    fails(do(host, "start_unit", unit="own.service", timeout=20), failure)
+
+
+def test_units_that_cannot_be_started(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    fails(do(host, "start_unit", unit="own.service"), "unit_missing")
+    fails(do(host, "enable_unit", unit="own.service"), "unit_missing")
+    fails(do(host, "unit_active", unit="own.service"), "unit_missing")
+    host.run("systemctl mask own.service")
+    fails(do(host, "start_unit", unit="own.service"), "unit_masked")
+    fails(do(host, "enable_unit", unit="own.service"), "unit_masked")
+
+
+def test_a_oneshot(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run(UNIT, stdin="[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/once\n")
+    assert do(host, "start_unit", unit="own.service") == Ended("done")
+    host.run("test -e /run/once")
+
+
+def test_systemd_forgets_units_that_are_gone(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run(UNIT, stdin="[Service]\nExecStart=/bin/false\n")
+    host.run("systemctl start own; sleep 1; rm /etc/systemd/system/own.service", check=False)
+    assert host.run("systemctl is-failed own", check=False).stdout == "failed\n"
+    assert do(host, "reload_units", units=["own.service", "kesl.service"]) == Ended("done")
+    assert (
+        host.run("systemctl show -p LoadState,ActiveState own").stdout == "LoadState=not-found\nActiveState=inactive\n"
+    )
+    assert do(host, "reload_units", units=["own.service", "kesl.service"]) == Ended("already")
+
+
+# --- remains
+
+
+@both
+def test_what_a_removal_leaves(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.install("kesl")
+    host.run("cd /var/opt/kaspersky/kesl; mkdir -p private/storage; echo stays >private/storage/events.db")
+    assert remove(host).status == "done"
+    keep = "/var/opt/kaspersky/kesl/private/storage"
+    assert do(host, "purge_path", path="/var/opt/kaspersky/kesl", keep=[keep]) == Ended("done")
+    assert host.run("find /var/opt/kaspersky/kesl").stdout.split() == [
+        "/var/opt/kaspersky/kesl",
+        "/var/opt/kaspersky/kesl/private",
+        keep,
+        f"{keep}/events.db",
+    ]
+    assert do(host, "purge_path", path="/var/opt/kaspersky/kesl", keep=[keep]) == Ended("already")
+    for group in ("kesladmin", "nokesl"):
+        assert do(host, "purge_group", group=group) == Ended("done")
+        assert do(host, "purge_group", group=group) == Ended("already")
+        assert host.run(f"getent group {group} || :").stdout == ""
+
+
+def test_a_path_that_comes_back(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run("systemd-run -q --unit=again sh -c 'while sleep 0.2; do mkdir -p /opt/own/x/y; done'; sleep 0.5")
+    fails(do(host, "purge_path", path="/opt/own/x"), "still_there", "again")
+
+
+def test_an_immutable_path(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run("mkdir -p /opt/own/x; touch /opt/own/x/a /opt/own/x/b; chattr +i /opt/own/x/b")
+    fails(do(host, "purge_path", path="/opt/own/x"), "file_immutable", "/opt/own/x/b")
+    fails(do(host, "purge_path", path="/opt/own/x"), "file_immutable", "/opt/own/x/b")
+    host.run("chattr -i /opt/own/x/b")
+    assert do(host, "purge_path", path="/opt/own/x") == Ended("done")
+
+
+def test_a_mount_below_a_path(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run(
+        "mkdir -p '/opt/own/x/a b'; mount -t tmpfs other '/opt/own/x/a b'; touch '/opt/own/x/a b/precious' /opt/own/x/c"
+    )
+    fails(do(host, "purge_path", path="/opt/own/x"), "foreign_mount", "/opt/own/x/a b")
+    host.run("test -e '/opt/own/x/a b/precious'; test -e /opt/own/x/c")
+
+
+def test_an_account_in_use(fresh_host: Fresh) -> None:
+    host = fresh_host("deb12")
+    host.run("useradd -m kluser; groupadd klusers; systemd-run -q --unit=mine --uid=kluser sleep 500; sleep 0.5")
+    fails(do(host, "purge_user", user="kluser"), "in_use", "process")
+    host.run("systemctl stop mine; usermod -g klusers kluser")
+    fails(do(host, "purge_group", group="klusers"), "in_use", "primary group of kluser")
+    assert do(host, "purge_user", user="kluser") == Ended("done")
+    assert do(host, "purge_user", user="kluser") == Ended("already")
+    host.run("test -d /home/kluser; usermod -aG klusers plain")
+    fails(do(host, "purge_group", group="klusers"), "in_use", "plain")
+    host.run("gpasswd -d plain klusers")
+    assert do(host, "purge_group", group="klusers") == Ended("done")
