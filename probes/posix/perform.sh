@@ -12,13 +12,13 @@ say() { # TEXT: a line of the answer
 }
 
 answer() { # STATE REASON; code digest phase run since attempt are told where they are known
-  text="S state=$1"
+  summary="S state=$1"
   for name in code digest phase run since attempt; do
     eval "value=\$$name"
-    [ -z "$value" ] || { encode "$name" "$value" && text=$text$pair; }
+    [ -z "$value" ] || { encode "$name" "$value" && summary=$summary$pair; }
   done
   long_encode reason "$2"
-  say "$text$pair"
+  say "$summary$pair"
   printf '%s E %s\n' "$nonce" "$lines"
   exit 0
 }

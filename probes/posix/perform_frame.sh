@@ -41,7 +41,7 @@ job_begin() { # VERSION DIGEST HOST MACHINE PHASE; ends the program when it must
   j_section='' j_attempt=1
   while [ -e "$j_journal.$j_attempt" ]; do j_attempt=$((j_attempt + 1)); done
   [ "$j_starts" -lt 50 ] || j_refuse "the job was begun $j_starts times and never ended: see $j_log"
-  [ -z "$(tail -c 1 "$j_journal")" ] || j_torn=$nl
+  [ ! -s "$j_journal" ] || [ -z "$(tail -c 1 "$j_journal")" ] || j_torn=$nl
   [ ! -s "$j_spill" ] || { j_spilled=yes && j_unspill; }
   trap 'j_died' EXIT
   trap 'trap - EXIT; exit 143' TERM INT
@@ -93,13 +93,22 @@ j_take() { # what was sent; it is there unless this job has begun again by itsel
   fi
   printf '%s\n' "$$ $j_born $boot" >"$j_folder/pid"
   [ ! -f "$j_letter" ] || { j_secrets=$(cat -- "$j_letter") && rm -f -- "$j_letter"; }
-  for row in $j_secrets; do
-    unhex "${row#*=}"
+  for pair in $j_secrets; do
+    unhex "${pair#*=}"
     for text in $plain; do # each line of it; a short one among others would blank everything
       case $plain in *"$nl"*) case ${#text} in [123]) continue ;; esac ;; esac
-      j_blanks=$j_blanks$text$nl
+      j_longest_first "$text"
     done
   done
+}
+
+j_longest_first() { # TEXT to be blanked: one that holds another comes before it
+  j_rest=
+  for row in $j_blanks; do
+    [ -z "$1" ] || [ ${#row} -ge ${#1} ] || { j_rest=$j_rest$1$nl && set -- ''; }
+    j_rest=$j_rest$row$nl
+  done
+  j_blanks=$j_rest${1:+$1$nl}
 }
 
 j_anew() { # the old journal is kept

@@ -61,9 +61,9 @@ field() { # KEY LINE -> value, plain; false: the line has no such field
   value=${value%% *}
 }
 
-journal_of() { # DIGEST PHASE: all its lines; what the disk did not take is in memory
+journal_of() { # DIGEST PHASE: all its lines, and empty ones; what the disk did not take is in memory
   for file in "$base/jobs/$1/$2/journal" "$memory/$1.$2.journal"; do
-    [ ! -f "$file" ] || cat -- "$file"
+    [ ! -f "$file" ] || { cat -- "$file" && echo; } # its last line may be cut
   done
 }
 

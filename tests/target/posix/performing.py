@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A root file system of the test's own that stays between calls, so that jobs can be started in it, killed, and followed.
+"""A root file system of the test's own that stays between calls, so that jobs can be started in it, killed, followed.
 
-Its processes are its own, too; the real shells, the real kernel. A power cut ends all of its processes at once and gives
-it another id of its start; what memory held (/run) is gone.
+Its processes are its own, too; the shells and the kernel are real. A power cut ends all of its processes at once and
+gives it another id of its start; what memory held (/run) is gone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,16 +31,30 @@ POSIX = tree.ROOT / "probes" / "posix"
 FRAME = script.JOB[: script.JOB.index("perform_frame.sh") + 1]
 LAUNCHER = script.compose(POSIX, script.PERFORM)
 # As /bin/sh of the root, whatever the machine has.
-LINKS = {"dash": "dash", "bash": "bash", "busybox": "busybox"}
+SHELLS = ("dash", "bash", "busybox")
 # Kinds that do no harm: each leaves a trace, so that what was done how often can be counted.
 KINDS = r"""
 trace() { printf '%s\n' "$*" >>/var/trace; }
 kind_mark() { trace "mark $id $a_text"; note seen "$a_text"; status=done; }
 kind_already() { status=already; }
 kind_again() { trace "again $id"; fail still_there 7 "it is still there: ask for \"help\""; }
-kind_confirm_absent() { trace "confirm $id"; if [ -e /var/still ]; then fail still_there 1 'still there'; else status=done; fi; }
-kind_tool() { bounded sh -c "$a_text"; trace "tool $id $code"; [ "$code" = 0 ] || fail tool_failed "$code" "$said" || return 1; status=done; }
-kind_slow() { trace "slow $id"; bounded sleep "$a_text"; [ "$code" = 0 ] || fail timed_out "$code" 'slow' || return 1; status=done; }
+kind_confirm_absent() {
+  trace "confirm $id"
+  [ ! -e /var/still ] || fail still_there 1 'still there' || return 1
+  status=done
+}
+kind_tool() {
+  bounded sh -c "$a_text"
+  trace "tool $id $code"
+  [ "$code" = 0 ] || fail tool_failed "$code" "$said" || return 1
+  status=done
+}
+kind_slow() {
+  trace "slow $id"
+  bounded sleep "$a_text"
+  [ "$code" = 0 ] || fail timed_out "$code" 'slow' || return 1
+  status=done
+}
 kind_breaks() { trace "breaks $id"; IFS=x; set -e; cd /tmp; eval 'exit 3'; }
 kind_restart() { restart=yes status=done; }
 kind_take_back() { noted seen && trace "back $id $value"; status=done; }
@@ -62,17 +76,19 @@ class Host:
     boots: int = 0
     library: str = field(default_factory=lambda: script.library(POSIX, FRAME) + KINDS)
 
-    def run(self, text: str, *, shell: str = "/bin/sh") -> str:
+    def run(self, text: str, *, shell: str = "/bin/sh", user: int = 0) -> str:
         """Run a script in the root; its standard output and error."""
-        return self.start(text, shell=shell).communicate(timeout=120)[0].decode("utf-8", "surrogateescape")
+        return self.start(text, shell=shell, user=user).communicate(timeout=120)[0].decode("utf-8", "surrogateescape")
 
-    def start(self, text: str, *, shell: str = "/bin/sh") -> subprocess.Popen[bytes]:
+    def start(self, text: str, *, shell: str = "/bin/sh", user: int = 0) -> subprocess.Popen[bytes]:
         """The same, not waited for."""
+        drop = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--") if user else ()
         program = subprocess.Popen(
-            ["nsenter", "-t", str(self.pid), "-m", "-p", "-r", "-w", "--", shell],
+            ["nsenter", "-t", str(self.pid), "-m", "-p", "-r", "-w", "--", *drop, shell],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         assert program.stdin is not None
         program.stdin.write(text.encode("utf-8", "surrogateescape"))
@@ -148,7 +164,7 @@ def staged(folder: Path, shell: str, prepare: str = "") -> Iterator[Host]:
         pytest.skip("needs root and mount namespaces: jobs in staged roots")
     stage = folder / "stage"
     stage.mkdir(parents=True)
-    make = f"""ln -sf "$(command -v {LINKS[shell]})" /bin/sh
+    make = f"""ln -sf "$(command -v {shell})" /bin/sh
 echo {MACHINE} >/etc/machine-id
 echo 00000000-0000-4000-8000-000000000000 >/run/boot_id
 mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
@@ -206,3 +222,19 @@ def step(
     jump = {"stop": "return 1", "cover": "return 2", "fallback": "return 3", "continue": ":"}[on_fail]
     marks = [f"{name}={secret}" for name, secret in (secrets or {}).items()]
     return f"{words('step', id, kind, str(timeout), on_fail, condition, of, *marks, '--', *args)} || {jump}"
+
+
+def program(body: Sequence[str], *, section: str = "cover", phase: str = "commit", digest: str = DIGEST) -> str:
+    """A job of one section."""
+    begin = words("job_begin", "1", digest, "web1", MACHINE, phase)
+    lines = "\n".join(f"  {line}" for line in body)
+    return f"""{begin} || exit 1
+section_{section}() {{
+{lines}
+  return 0
+}}
+job_enter {section}
+section_{section}
+came=$?
+job_end "$came"
+"""
