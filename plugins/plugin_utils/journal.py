@@ -24,7 +24,7 @@ _EVENTS: t.Final = ("job", "enter", "begin", "note", "end", "undo", "close")
 _ENDS: t.Final[Mapping[str, Status]] = {"done": "done", "already": "already", "skipped": "skipped", "failed": "failed"}
 _NUMBER: t.Final = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,6})?\Z")
 _CLASS: t.Final = re.compile(r"[a-z][a-z0-9_]{0,59}\Z")
-_LOOKS: t.Final = ("confirm_absent", "unit_active", "service_running", "expect")
+_PROOFS: t.Final = ("unit_active", "service_running", "expect", "expect_defender")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Journal:
         """
         outcomes = {outcome.step: outcome for outcome in self.outcomes(plan, "commit")}
         performed = {name for name, outcome in outcomes.items() if outcome.status in ("done", "failed")}
-        removing = [s for s in _of(plan, "remove") if s.kind not in _LOOKS and s.id in performed]
+        removing = [s for s in _of(plan, "remove") if s.kind != "confirm_absent" and s.id in performed]
         if not removing or plan.gap is None:
             return None
         if plan.gap.at_most == 0:
@@ -194,13 +194,14 @@ class Journal:
         def good(step: Step) -> bool:
             return outcomes[step.id].status in ("done", "already")
 
-        # `fallback` marks what a cover cannot be without. Nothing in a fallback is marked so: all of it has to succeed.
-        cover = _of(plan, "cover")
-        needed = [s for s in cover if s.on_fail == "fallback"]
-        if cover and all(map(good, needed or cover)):
-            return (needed or cover)[-1]
-        fallback = [s for s in _of(plan, "fallback") if outcomes[s.id].status != "skipped"]
-        return fallback[-1] if fallback and all(map(good, fallback)) else None
+        # `fallback` marks what a cover cannot be without. Nothing in a fallback is marked so: there the last look counts,
+        # or all of it where nothing looks.
+        cover, fallback = _of(plan, "cover"), _of(plan, "fallback")
+        needed = [s for s in cover if s.on_fail == "fallback"] or cover
+        if needed and all(map(good, needed)):
+            return needed[-1]
+        needed = [s for s in fallback if s.kind in _PROOFS][-1:] or fallback
+        return needed[-1] if needed and all(map(good, needed)) else None
 
     def _job(self, key: str) -> str:
         return next((x.fields.get(key, "") for x in reversed(self.lines) if x.event == "job"), "")
