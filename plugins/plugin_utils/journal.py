@@ -194,7 +194,7 @@ class Journal:
         def good(step: Step) -> bool:
             return outcomes[step.id].status in ("done", "already")
 
-        # `fallback` marks what a cover cannot be without. Nothing in a fallback is marked so: there the last look counts,
+        # `fallback` marks what a cover cannot be without. Nothing in a fallback is marked so: its last look counts,
         # or all of it where nothing looks.
         cover, fallback = _of(plan, "cover"), _of(plan, "fallback")
         needed = [s for s in cover if s.on_fail == "fallback"] or cover

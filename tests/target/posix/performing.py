@@ -61,6 +61,27 @@ kind_take_back() { noted seen && trace "back $id $value"; status=done; }
 """
 
 
+def text(**values: str) -> str:
+    """What travels: the launcher with its values."""
+    given = {
+        "NONCE": NONCE,
+        "OP": "start",
+        "PHASE": "commit",
+        "DIGEST": DIGEST,
+        "HOST": "web1",
+        "MACHINE": MACHINE,
+        "RUN": "run-1",
+        "SEAL": "5" * 64,
+        "PLAN": '{"steps":[{"phase":"stage"},{"phase":"commit"},{"phase":"finish"}]}',
+        "SECRETS": "",
+        "SENT": "",
+        "WAIT": "60",
+        "SINCE": "0",
+        **values,
+    }
+    return "".join(f"EVICT_{name}={shlex.quote(value)}\n" for name, value in given.items()) + LAUNCHER
+
+
 class Gone(Exception):
     """The root file system has no process left."""
 
@@ -98,24 +119,7 @@ class Host:
 
     def text(self, program: str, **values: str) -> str:
         """What travels: the launcher with its values."""
-        given = {
-            "NONCE": NONCE,
-            "OP": "start",
-            "PHASE": "commit",
-            "DIGEST": DIGEST,
-            "HOST": "web1",
-            "MACHINE": MACHINE,
-            "RUN": "run-1",
-            "SEAL": "5" * 64,
-            "PLAN": '{"steps":[{"phase":"stage"},{"phase":"commit"},{"phase":"finish"}]}',
-            "JOB": self.library + program,
-            "SECRETS": "",
-            "SENT": "",
-            "WAIT": "60",
-            "SINCE": "0",
-            **values,
-        }
-        return "".join(f"EVICT_{name}={shlex.quote(value)}\n" for name, value in given.items()) + LAUNCHER
+        return text(JOB=self.library + program, **values)
 
     def call(self, program: str = "", **values: str) -> journal.Answer:
         """Call the launcher."""
