@@ -242,7 +242,8 @@ class Host:
     def snapshot(self) -> dict[str, str]:
         """Every file of the running host; see snapshot.take."""
         pid = self.lab.fleet("pid", self.name).stdout.strip()
-        done = self.lab.command(sys.executable, str(HERE / "snapshot.py"), f"/proc/{pid}/root")
+        memo = self.lab.state / self.lab.name / "hashes.json"
+        done = self.lab.command(sys.executable, str(HERE / "snapshot.py"), f"/proc/{pid}/root", str(memo))
         taken: dict[str, str] = json.loads(done.stdout)
         return taken
 

@@ -4,7 +4,8 @@
     snapshot.take(Path("/proc/PID/root"))      of a running host, tmpfs mounts included, without touching it
 
 A change that is expected stands in ``allowed_changes.txt``: a pattern and a reason a line. As a program,
-``snapshot.py ROOT`` prints a snapshot as JSON.
+``snapshot.py ROOT [MEMO]`` prints a snapshot as JSON; MEMO is a file that saves hashing what other hosts of the same
+root have as well.
 """
 
 from __future__ import annotations
@@ -26,28 +27,34 @@ MODULES = "kernel-module:"
 Snapshot = Mapping[str, str]
 
 
-def take(root: Path) -> dict[str, str]:
+def take(root: Path, memo: dict[str, str] | None = None) -> dict[str, str]:
     """Path -> type, mode, owner, size, time of change, content (hash or link target) of everything below ``root``.
 
     Directories have no size, since that depends on the file system. Loaded kernel modules come as
     ``kernel-module:NAME``. A file that we may not read is an error of the test bed and raises.
+
+    Args:
+        root: of the host.
+        memo: hashes by inode, size and times; gets those that are new. The kernel moves the time of change of an inode
+            on with every write, so that no other content has the same.
     """
+    memo = {} if memo is None else memo
     base = os.fspath(root).rstrip("/")
     found: dict[str, str] = {}
     for start in ("", *LOOKED_AT):
-        _walk(base, start, found)
+        _walk(base, start, found, memo)
     for line in Path("/proc/modules").read_text().splitlines() if Path("/proc/modules").exists() else ():
         found[MODULES + line.split()[0]] = "loaded"
     return found
 
 
-def _walk(base: str, start: str, found: dict[str, str]) -> None:
+def _walk(base: str, start: str, found: dict[str, str], memo: dict[str, str]) -> None:
     pending = [start]
     while pending:
         inner = pending.pop()
         if not os.path.isdir(base + inner + "/"):
             continue
-        found[inner or "/"] = _describe(base + inner + "/")
+        found[inner or "/"] = _describe(base + inner + "/", memo)
         with os.scandir(base + inner + "/") as entries:
             names = [entry.name for entry in entries]
         for name in names:
@@ -55,14 +62,14 @@ def _walk(base: str, start: str, found: dict[str, str]) -> None:
             if path in NOT_FILES or path in found:
                 continue
             try:
-                found[path] = text = _describe(base + path)
+                found[path] = text = _describe(base + path, memo)
             except FileNotFoundError:
                 continue  # gone since the folder was listed: sockets and locks come and go
             if text.startswith("dir "):
                 pending.append(path)
 
 
-def _describe(real: str) -> str:
+def _describe(real: str, memo: dict[str, str]) -> str:
     info = os.lstat(real)
     kind = _kind(info.st_mode)
     facts = [kind, f"mode={stat.S_IMODE(info.st_mode):04o}", f"owner={info.st_uid}:{info.st_gid}"]
@@ -70,7 +77,10 @@ def _describe(real: str) -> str:
     if kind == "link":
         facts.append(f"to={os.readlink(real)}")
     elif kind == "file":
-        facts += [f"size={info.st_size}", f"hash={_hash(real)}"]
+        key = f"{info.st_ino} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}"
+        if key not in memo:
+            memo[key] = _hash(real)
+        facts += [f"size={info.st_size}", f"hash={memo[key]}"]
     elif kind in ("block", "char"):
         facts.append(f"device={os.major(info.st_rdev)}:{os.minor(info.st_rdev)}")
     return " ".join(facts)
@@ -138,5 +148,16 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile("".join({"**": ".*", "*": "[^/]*"}.get(part, re.escape(part)) for part in parts))
 
 
+def main(root: Path, memo: Path | None) -> None:
+    """Print a snapshot, with a memo or without."""
+    known: dict[str, str] = json.loads(memo.read_text()) if memo and memo.exists() else {}
+    before = len(known)
+    json.dump(take(root, known), sys.stdout)
+    if memo and len(known) > before:
+        fresh = memo.with_name(f"{memo.name}.{os.getpid()}")
+        fresh.write_text(json.dumps(known))
+        fresh.replace(memo)
+
+
 if __name__ == "__main__":
-    json.dump(take(Path(sys.argv[1])), sys.stdout)
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
