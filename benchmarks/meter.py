@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs one command inside the lab and prints what it cost as JSON: python meter.py CGROUPS TARGET COMMAND...
+"""Runs one command inside the lab and prints what it cost as JSON: python meter.py CGROUPS TARGETS COMMAND...
 
-CGROUPS is the lab's control group, TARGET the one of the host that answers. CPU time is read from control groups: it
-counts every process, also masters of ssh that outlive the command. Bytes are those of the lab's loopback device, which
-carries nothing but the connections between controller and hosts: both ways, with TCP and ssh and the key exchange.
+CGROUPS is the lab's control group, TARGETS those of the hosts that answer, with `:` between them. CPU time is read from
+control groups: it counts every process, also masters of ssh that outlive the command. Bytes are those of the lab's
+loopback device and of its bridge, which carry nothing but the connections between controller and hosts: both ways, with
+TCP and ssh and the key exchange.
 
 Only the standard library: it runs as a program of its own, so that nothing of it is in the figures.
 """
@@ -29,8 +30,9 @@ def cpu(cgroup: Path) -> float:
 
 
 def wire() -> int:
-    """Bytes that the loopback device has carried so far; each is counted once."""
-    return int(Path("/sys/class/net/lo/statistics/tx_bytes").read_text())
+    """Bytes that loopback and bridge have carried so far; each is counted once."""
+    counted = ("lo/statistics/tx_bytes", "br0/statistics/tx_bytes", "br0/statistics/rx_bytes")
+    return sum(int(Path("/sys/class/net", name).read_text()) for name in counted)
 
 
 class Memory(threading.Thread):
@@ -64,7 +66,7 @@ def end_masters(folder: Path) -> None:
         subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "x"], capture_output=True, check=False)
 
 
-def measure(lab: Path, target: Path, command: list[str], *, memory: bool) -> dict[str, float]:
+def measure(lab: Path, targets: list[Path], command: list[str], *, memory: bool) -> dict[str, float]:
     """Run the command in a control group of its own.
 
     Returns:
@@ -73,7 +75,7 @@ def measure(lab: Path, target: Path, command: list[str], *, memory: bool) -> dic
     own = lab / f"bench-{os.getpid()}"
     own.mkdir()
     masters = Path(tempfile.mkdtemp(prefix="cp-", dir="/tmp"))
-    target_before, bytes_before = cpu(target), wire()
+    target_before, bytes_before = sum(map(cpu, targets)), wire()
     start = time.monotonic()
     process = subprocess.Popen(
         ["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', str(own), *command],
@@ -96,7 +98,7 @@ def measure(lab: Path, target: Path, command: list[str], *, memory: bool) -> dic
         "code": code,
         "wall": wall,
         "controller_cpu": cpu(own),
-        "target_cpu": cpu(target) - target_before,
+        "target_cpu": sum(map(cpu, targets)) - target_before,
         "wire": wire() - bytes_before,
         "main_kb": watch.main,
         "all_kb": watch.all,
@@ -108,4 +110,5 @@ def measure(lab: Path, target: Path, command: list[str], *, memory: bool) -> dic
 
 if __name__ == "__main__":
     watched = os.environ.get("BENCH_MEMORY", "") == "1"
-    print(json.dumps(measure(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:], memory=watched)))
+    groups = [Path(name) for name in sys.argv[2].split(":")]
+    print(json.dumps(measure(Path(sys.argv[1]), groups, sys.argv[3:], memory=watched)))
