@@ -87,7 +87,17 @@ perform_start() {
     follow
   fi
   ! holder || { holder_words && refuse locked "$text"; }
-  case $state:$code in ended:4) ;; ended:*) [ ! -e "$folder/run.$run_id" ] || follow ;; esac
+  case $state:$code in
+    ended:4) ;;
+    ended:*)
+      [ ! -e "$folder/run.$run_id" ] || follow
+      # What was taken away is told to whoever comes for the next phase, where the run that began it never did.
+      if [ "$phase" = commit ] && [ ! -e "$base/jobs/$digest/closed" ]; then
+        printf '' >"$folder/run.$run_id"
+        follow
+      fi
+      ;;
+  esac
   send
   launch
   follow
@@ -123,6 +133,7 @@ machine_id() {
 }
 
 mine() { # PARENT FOLDER: made before its use, and nobody else's
+  [ -d "$1" ] || refuse missing_folder "$1 is not there: a job needs it"
   rows=$(ls -ldn -- "$1/." 2>&1)
   IFS=' '
   set -- "$1" "$2" $rows
@@ -183,17 +194,20 @@ launch() { # the job, as nobody's child: not the connection's, not its session's
   last=stage
   case $EVICT_PLAN in *'"phase":"commit"'*) last=commit ;; esac
   case $EVICT_PLAN in *'"phase":"finish"'*) last=finish ;; esac
+  job=
   by_systemd || by_setsid
   # It has begun when it has taken what waited for it.
   tries=0
   while [ -d "$new" ]; do
-    [ ! -s "$memory/$token.refused" ] || give_back locked "$(cat -- "$memory/$token.refused")"
+    [ ! -s "$memory/$token.refused" ] || give_back refused "$(cat -- "$memory/$token.refused")"
     tries=$((tries + 1))
-    if [ "$tries" -gt 150 ]; then
+    # A job of ours that is no longer there has not begun, and will not.
+    if [ "$tries" -gt 150 ] || { [ "$tries" -gt 2 ] && [ -n "$job" ] && ! born "$job"; }; then
       mv -- "$new" "$new.gone" 2>/dev/null || break # it has begun at this very moment
       why=$(tail -n 3 "$folder/log" 2>/dev/null)
       new=$new.gone
-      give_back not_started "the job did not begin within 30 s: $(printf %.300s "$why")"
+      [ ! -s "$memory/$token.refused" ] || give_back refused "$(cat -- "$memory/$token.refused")"
+      give_back not_started "the job did not begin: $(printf %.300s "$why")"
     fi
     sleep 0.2 || sleep 1
   done
@@ -222,6 +236,7 @@ limited() { # PROGRAM ARGUMENT...: for at most 20 s
 
 by_setsid() {
   env -i HOME=/root PATH="$PATH" LC_ALL=C setsid /bin/sh "$new/job.sh" "$token" "$run_id" "$seal" "$last" setsid </dev/null >>"$folder/log" 2>&1 &
+  job=$!
 }
 
   set +eu -f

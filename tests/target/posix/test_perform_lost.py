@@ -177,13 +177,26 @@ def test_a_second_call_attaches(host: Host) -> None:
     assert [line.split(" ")[0] for line in rest.lines] == ["end", "begin", "note", "end", "close"]
     whole = journal.parse(first.communicate(timeout=30)[0].decode(), NONCE)
     assert whole.lines == second.lines + rest.lines
-    # It was attached to: its end is this run's, too; a third run begins anew, and what was is kept.
-    assert host.call(program(body), RUN="run-2").lines == whole.lines
+    # It was attached to: its end is this run's, too, and any other's that comes before the next phase.
+    for run in ("run-2", "run-3"):
+        assert host.call(program(body), RUN=run).lines == whole.lines
     assert host.trace == ["slow one", "mark two x"]
-    third = host.call(program(body), RUN="run-3")
-    assert third.facts["attempt"] == "2"
-    assert len(host.trace) == 4
+    finish = program([step("clear", "mark", "text=y")], section="finish", phase="finish")
+    assert host.call(finish, PHASE="finish", RUN="run-3").code == "0"
+    # After it the same plan is begun anew, and what was is kept.
+    assert host.call(program(body), RUN="run-3").lines == whole.lines
+    fourth = host.call(program(body), RUN="run-4")
+    assert fourth.facts["attempt"] == "2"
+    assert len(host.trace) == 5
     assert host.read(f"{BASE}/jobs/{DIGEST}/commit/journal.1").splitlines() == list(whole.lines)
+
+
+def test_a_staging_is_done_again_for_another_run(host: Host) -> None:
+    """What was fetched for a run that never came to its commit may be gone."""
+    text = program([step("one", "mark", "text=x")], section="stage", phase="stage")
+    for number in (1, 1, 2):
+        assert host.call(text, PHASE="stage", RUN=f"run-{number}").code == "0"
+    assert len(host.trace) == 2
 
 
 def test_another_plan_is_told_who_is_at_work(host: Host) -> None:
