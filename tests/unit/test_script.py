@@ -35,6 +35,7 @@ SMALLER = {
     "no comment": ("a#b $x#c \\# ${#x}\n", "a#b $x#c \\# ${#x}\n"),
     "a here-document": ("a <<E\n  # x\n\n E\nE\n  b\n", "a <<E\n  # x\n\n E\nE\nb\n"),
     "a subshell": ("( ( a ) )\n", "( ( a ) )\n"),
+    "a subshell in a substitution": ('a "$( (b) 2>&1)"\n', 'a "$( (b) 2>&1)"\n'),
     "jobs": ("a & b=$!\n{ c; } </dev/null &\n", "a & b=$!\n{ c;} </dev/null &\n"),
 }
 
