@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import typing as t
 from pathlib import Path
@@ -58,7 +59,7 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": str(exc)}
         wait = not wave.tripped and bool(wave.left) and not wave.again and settings.soak > 0
         if wait:
-            time.sleep(settings.soak)
+            self._rest(folder, wave.number, settings.soak)
         totals: dict[str, int] = {}
         for verdict in sorted(map(str, wave.hosts.values())):
             totals[verdict] = totals.get(verdict, 0) + 1
@@ -73,6 +74,18 @@ class ActionModule(ActionBase):
             "look_again": wait,
             "msg": wave.reason or f"wave {wave.number}: {said}; {wave.left} hosts to go",
         }
+
+    @staticmethod
+    def _rest(folder: RunFolder, number: int, seconds: int) -> None:
+        """Leave the wave alone, and tell whoever shows the progress."""
+        place = folder.progress(f"wave {number}")
+        try:
+            # What nobody can write costs nothing but the display.
+            with contextlib.suppress(OSError):
+                place.write_text(f"rests until its hosts are looked at again {int(time.time())}\n", encoding="utf-8")
+            time.sleep(seconds)
+        finally:
+            place.unlink(missing_ok=True)
 
     def _mistake(self, task_vars: dict[str, t.Any]) -> str:
         if message := refusal.reason("wave", self._task, task_vars, once=True) or refusal.strategy("wave", self._task):

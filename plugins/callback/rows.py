@@ -118,6 +118,8 @@ class CallbackModule(CallbackBase):
             self._progress(result)
         elif _action(_task(result)) == f"{_COLLECTION}.rows":
             self._concluded = True
+        elif _action(_task(result)) == f"{_COLLECTION}.wave" and not context.CLIARGS.get("check"):
+            self._display.display(text.inert(str(_result(result).get("msg"))))
 
     @_safe
     def v2_runner_on_failed(self, result: t.Any, ignore_errors: bool = False) -> None:

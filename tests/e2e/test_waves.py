@@ -81,6 +81,8 @@ def test_too_many_failures_end_the_run_and_every_host_has_a_row(tmp_path: Path) 
         assert rows[host]["verdict"] == "not_attempted"
         (reason,) = rows[host]["reasons"]
         assert reason.startswith("the breaker stopped the run after wave 2: 1 of 3 hosts failed, 0 may")
+    assert "\nwave 1: absent 1; 5 hosts to go\n" in done.out or "\nwave 1: unknown 1; 5 hosts to go\n" in done.out
+    assert "\nthe breaker stopped the run after wave 2" in done.out
     # The play after the waves runs, and its gate fails whoever is open: that is what a relaunch takes.
     assert done.code == 2
     for host in "cdef":
