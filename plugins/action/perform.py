@@ -158,10 +158,11 @@ class ActionModule(ActionBase):
         if refused := performing.closed(plan, settings, datetime.datetime.now(datetime.UTC)):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {'; '.join(refused)}"}
         done = ran.of(folder, plan.host).phases
-        if never := performing.missing(plan, phase, done):
-            return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
+        # First: a phase that was passed over has left no record, and those after it are not missing it.
         if why := performing.before(plan, phase, done):
             return {**result, "skipped_because": why}
+        if never := performing.missing(plan, phase, done):
+            return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
         sealed = self._sealed(plan, phase)
         # The first phase of a run looks again: between the plan and now a person, or another tool, may have been there.
         if not done and (changed := self._compare(plan, settings, desk, hide, task_vars)):

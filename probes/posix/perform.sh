@@ -86,6 +86,11 @@ perform_start() {
     printf '' >"$folder/run.$run_id"
     follow
   fi
+  # A commit that has begun has its staging behind it: its end is told, whether that commit still runs or not.
+  if [ "$phase:$state" = stage:ended ] && [ -e "$base/jobs/$digest/commit/journal" ] && [ ! -e "$base/jobs/$digest/closed" ]; then
+    printf '' >"$folder/run.$run_id"
+    follow
+  fi
   ! holder || { holder_words && refuse locked "$text"; }
   case $state:$code in
     ended:4) ;;

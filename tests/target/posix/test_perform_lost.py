@@ -199,6 +199,20 @@ def test_a_staging_is_done_again_for_another_run(host: Host) -> None:
     assert len(host.trace) == 2
 
 
+def test_a_staging_whose_commit_has_begun_is_not_done_again(host: Host) -> None:
+    """The run whose controller died is followed from its first phase on, while its commit is at work and afterwards."""
+    text = program([step("one", "mark", "text=x")], section="stage", phase="stage")
+    staged = host.call(text, PHASE="stage", RUN="run-1")
+    first = host.start(host.text(program([step("two", "slow", "text=2")])))
+    host.until("grep -q two /var/trace")
+    for _ in range(2):
+        again = host.call(text, PHASE="stage", RUN="run-2")
+        assert (again.state, again.lines) == ("ended", staged.lines)
+        first.communicate(timeout=30)
+    assert host.call(program([step("two", "slow", "text=2")]), RUN="run-2").code == "0"
+    assert host.trace == ["mark one x", "slow two"]
+
+
 def test_another_plan_is_told_who_is_at_work(host: Host) -> None:
     other = "e" * 64
     first = host.start(host.text(program([step("one", "slow", "text=2")])))
