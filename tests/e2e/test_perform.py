@@ -122,18 +122,41 @@ def test_the_mark_would_tell_of_a_contact(place: Place) -> None:
     assert place.mark.exists(), done.out
 
 
-def test_outside_of_check_mode_nothing_is_done(place: Place) -> None:
+def test_without_a_plan_nothing_is_done(place: Place) -> None:
     before = sorted(path.name for path in place.folder.rglob("*"))
     done = perform(place, plan=None, env={"ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.default"})
     assert done.code == 2
-    assert "this version only plans: run it with --check" in done.out
+    assert "make a new plan" in " ".join(done.out.split())
     assert sorted(path.name for path in place.folder.rglob("*")) == before
+
+
+EXISTING: t.Final = {"evict_replacement": "existing", "evict_replacement_settings": {"service_names": ["x.service"]}}
+CONSENT: t.Final = {**EXISTING, "evict_consent": ["remove"]}
+LATER: t.Final = {"start": "2999-01-05T22:00:00+01:00", "end": "2999-01-06T04:00:00+01:00"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({}, "evict_replacement"),
+        (EXISTING, "nobody consented to the removal"),
+        ({**CONSENT, "evict_windows": [LATER]}, "no maintenance window"),
+        (CONSENT, "the phase stage was not performed in this run"),
+    ],
+)
+def test_for_real_the_gates_come_before_the_host(place: Place, extra: dict[str, t.Any], words: str) -> None:
+    done = perform(place, "-e", json.dumps(extra))
+    assert done.code == 2
+    assert words in " ".join(done.out.split())
+    assert not [
+        e for file in place.folder.glob("hosts/*.jsonl") for e in evidence.read(file) if e.event == "performing"
+    ]
 
 
 def test_a_task_that_turns_check_mode_off_does_nothing_either(place: Place) -> None:
     done = perform(place, "--check", keyword="check_mode: false")
     assert done.code == 2
-    assert "this version only plans" in done.out
+    assert "evict_replacement" in done.out
     assert predicted(place) == []
 
 
@@ -181,14 +204,12 @@ def test_wrong_options_are_named(place: Place, options: dict[str, t.Any], words:
     assert predicted(place) == []
 
 
-@pytest.mark.parametrize(
-    ("check", "words"), [([], "this version only plans"), (["--check"], "without --start-at-task")]
-)
-def test_a_run_of_a_part_is_refused_in_plain_words(place: Place, check: list[str], words: str) -> None:
+@pytest.mark.parametrize("check", [[], ["--check"]])
+def test_a_run_of_a_part_is_refused_in_plain_words(place: Place, check: list[str]) -> None:
     extra = ("--tags", "remediate_perform", "-e", "evict_hosts=all", "-e", "evict_replacement=clamav")
     done = playbooks.run(place.where, place.inventory, *check, *extra, playbook="evict.kaspersky.remediate")
     assert done.code == 2
-    assert words in " ".join(done.out.split())
+    assert "without --start-at-task" in " ".join(done.out.split())
     assert "undefined" not in done.out
     assert not place.mark.exists()
     assert {row["verdict"] for row in done.rows().values()} == {"unknown"}
