@@ -55,6 +55,10 @@ dpkg_state() { # NAME -> state: absent, or the words of dpkg; want: hold and the
       done
       ;;
     *:*'no packages found matching'*) ;;
+    124:*)
+      late
+      return 1
+      ;;
     *)
       last_row
       fail database_broken "$code" "dpkg's database does not answer ($row): repair it (dpkg --audit, a copy in /var/backups), then run again"
@@ -63,9 +67,15 @@ dpkg_state() { # NAME -> state: absent, or the words of dpkg; want: hold and the
   esac
 }
 
+late() { fail timed_out "$code" 'the package database was not read in time: see what it waits for, then run again'; }
+
 rpm_state() { # NAME -> state: absent or installed. 1: rpm did not tell, and fail was called
   told rpm --dbpath "$place" -q --qf '=%{NAME}\n' "$1"
   case $code:$nl$rows in
+    124:*)
+      late
+      return 1
+      ;;
     0:*"$nl=$1"*) state=installed ;;
     0:*) state='?' ;;
     *"package $1 is not installed") state=absent ;;

@@ -16,7 +16,7 @@ unit_named() { # NAME -> 1: fail was called
 }
 
 unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, restarts. 1: nobody told, and fail was called
-  load='' active='' sub='' result='' type='' enabled='' condition='' restarts='' script='' reload=''
+  load='' active='' sub='' result='' type='' enabled='' condition='' restarts='' script='' reload='' asked=
   unit_named "$1" || return 1
   if ! systemd_runs; then
     script_state "$1"
@@ -24,7 +24,7 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, re
   fi
   # It has a time limit of its own, and is asked each second.
   rows=$(systemctl show --no-pager \
-    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,ConditionResult,NRestarts,NeedDaemonReload -- "$1" 2>&1)
+    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,ConditionResult,ConditionTimestampMonotonic,NRestarts,NeedDaemonReload -- "$1" 2>&1)
   code=$?
   for row in $rows; do
     case $row in
@@ -35,10 +35,12 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, re
       Type=*) type=${row#*=} ;;
       UnitFileState=*) enabled=${row#*=} ;;
       ConditionResult=*) condition=${row#*=} ;;
+      ConditionTimestampMonotonic=*) asked=${row#*=} ;;
       NRestarts=*) restarts=${row#*=} ;;
       NeedDaemonReload=*) reload=${row#*=} ;;
     esac
   done
+  [ "$asked" != 0 ] || condition= # never asked: it was never started
   [ -z "$active" ] || return 0
   last_row
   fail systemd_silent "$code" "systemd does not answer for $1 ($row): see whether it works (systemctl status), then run again"
@@ -233,7 +235,7 @@ missing_unit() { # -> true: fail was called
 }
 
 for_next_start() { # -> true: the unit is started at the next start of the host, as far as its kind allows
-  case $enabled in enabled | static | generated | indirect | alias | linked) return 0 ;; esac
+  case $enabled in enabled | static | generated | indirect | alias) return 0 ;; esac
   [ -n "$script" ] || return 1
   set +f
   for file in /etc/rc[2345].d/S[0-9]*"${a_unit%.service}" /etc/rc.d/rc[2345].d/S[0-9]*"${a_unit%.service}" /etc/runlevels/*/"${a_unit%.service}"; do

@@ -38,8 +38,8 @@ explain() { # CODE STATE: of what the package manager said in rows, what helps m
     *'bad inconsistent state'*)
       fail half_configured "$1" "$2, and dpkg will not remove it: install the same version again, then run again"
       ;;
-    *'held packages were changed'* | *'protected packages'* | *'is marked as hold'* | *'is locked and cannot'*)
-      said_of 'eld packages' 'protected packages' 'is marked' 'is locked'
+    *'held packages were changed'* | *'protected packages'* | *'remove lock to allow removal'*)
+      said_of 'eld packages' 'protected packages' 'remove lock'
       fail package_held "$1" "the package manager protects or holds it ($text): release it, then run again"
       ;;
     *"Can't open perl script"*': No such file or directory'*)

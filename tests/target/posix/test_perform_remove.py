@@ -16,7 +16,7 @@ import pytest
 from tests.performing import Ended, Value, perform
 from tests.target.posix.staged import raw_look
 
-SHELLS = {"dash": "dash", "bash": "bash", "busybox": "busybox", "mksh": "mksh"}
+SHELLS = {"dash": "dash", "bash": "bash", "busybox": "busybox", "ksh": "ksh93"}
 MACHINE = "printf '%032d\\n' 7 >/etc/machine-id\n"
 # A package with a folder of its own, settings, and a script that can be told to fail.
 PACKAGE = """mkdir -p /tmp/own/DEBIAN /tmp/own/opt/own/thing/bin /tmp/own/etc
@@ -42,7 +42,7 @@ def sh(request: pytest.FixtureRequest) -> str:
 
 
 def do(
-    folder: Path, prepare: str, kind: str, *, after: str = "", before: str = "", timeout: int = 30, **args: Value
+    folder: Path, prepare: str, kind: str, *, after: str = "", before: str = "", timeout: int = 50, **args: Value
 ) -> tuple[Ended, str]:
     """One step in a fresh root; and what `after`, a script of ours, sees then."""
     if os.geteuid() != 0:
@@ -85,18 +85,18 @@ def test_a_package_goes(manager: str, sh: str, tmp_path: Path) -> None:
     assert (ended, seen) == (Ended("done"), "")
 
 
-def test_a_package_that_says_no(sh: str, tmp_path: Path) -> None:
+def test_a_package_that_says_no(tmp_path: Path) -> None:
     look = "dpkg-query -W -f '${Status}' own-thing"
-    prepare = sh + PACKAGE + ": >/run/refuse\n"
+    prepare = PACKAGE + ": >/run/refuse\n"
     ended, seen = do(tmp_path, prepare, "remove_package", manager="dpkg", package="own-thing", after=look)
     fails(ended, "prerm_failed", "thing says no")
     assert seen.split()[1:] == ["ok", "installed"]
 
 
-def test_a_package_that_is_not_there(sh: str, tmp_path: Path) -> None:
-    assert do(tmp_path, sh, "remove_package", manager="apt", package="no-such-thing")[0] == Ended("already")
+def test_a_package_that_is_not_there(tmp_path: Path) -> None:
+    assert do(tmp_path, "", "remove_package", manager="apt", package="no-such-thing")[0] == Ended("already")
     asked: dict[str, Value] = {"product": "x", "packages": ["no-such-thing"], "programs": ["/opt/no/such/thing"]}
-    assert do(tmp_path, sh, "confirm_absent", **asked)[0] == Ended("done")
+    assert do(tmp_path, "", "confirm_absent", **asked)[0] == Ended("done")
 
 
 def test_no_database_that_could_be_asked(tmp_path: Path) -> None:
@@ -125,8 +125,8 @@ def left(seen: str) -> set[str]:
 ALL = {"install_1", "install_2", "install-current", "other", "link", "srv/else", "srv/else/5"}
 
 
-def test_a_tree_goes_and_links_are_not_followed(sh: str, tmp_path: Path) -> None:
-    ended, seen = do(tmp_path, sh + TREE, "purge_path", path="/opt/own/x", after=SEE)
+def test_a_tree_goes_and_links_are_not_followed(tmp_path: Path) -> None:
+    ended, seen = do(tmp_path, TREE, "purge_path", path="/opt/own/x", after=SEE)
     assert ended == Ended("done")
     assert left(seen) == ALL
 
@@ -137,21 +137,21 @@ def test_what_is_to_be_kept_stays_with_its_folders(sh: str, tmp_path: Path) -> N
     assert left(seen) == ALL | {"x", "x/keep", "x/keep/in", "x/keep/in/3"}
 
 
-def test_what_is_to_be_kept_behind_a_link(sh: str, tmp_path: Path) -> None:
+def test_what_is_to_be_kept_behind_a_link(tmp_path: Path) -> None:
     """The link stays, and what it leads to."""
-    ended, seen = do(tmp_path, sh + TREE, "purge_path", path="/opt/own/x", keep=["/opt/own/x/to-keep/in"], after=SEE)
+    ended, seen = do(tmp_path, TREE, "purge_path", path="/opt/own/x", keep=["/opt/own/x/to-keep/in"], after=SEE)
     assert ended == Ended("done")
     assert left(seen) == ALL | {"x", "x/to-keep", "x/keep", "x/keep/in", "x/keep/in/3"}
 
 
-def test_a_kept_path_that_is_not_there_keeps_nothing(sh: str, tmp_path: Path) -> None:
-    ended, seen = do(tmp_path, sh + TREE, "purge_path", path="/opt/own/x", keep=["/opt/own/x/no/such"], after=SEE)
+def test_a_kept_path_that_is_not_there_keeps_nothing(tmp_path: Path) -> None:
+    ended, seen = do(tmp_path, TREE, "purge_path", path="/opt/own/x", keep=["/opt/own/x/no/such"], after=SEE)
     assert ended == Ended("done")
     assert left(seen) == ALL
 
 
-def test_everything_is_to_be_kept(sh: str, tmp_path: Path) -> None:
-    ended, _ = do(tmp_path, sh + TREE, "purge_path", path="/opt/own/x/keep", keep=["/opt/own/x"])
+def test_everything_is_to_be_kept(tmp_path: Path) -> None:
+    ended, _ = do(tmp_path, TREE, "purge_path", path="/opt/own/x/keep", keep=["/opt/own/x"])
     assert ended == Ended("already")
 
 
@@ -163,8 +163,8 @@ def test_a_pattern_is_one_of_last_names(sh: str, tmp_path: Path) -> None:
     assert do(tmp_path, sh + TREE, "purge_path", path="/opt/own/nothing*")[0] == Ended("already")
 
 
-def test_a_link_goes_and_not_what_it_leads_to(sh: str, tmp_path: Path) -> None:
-    ended, seen = do(tmp_path, sh + TREE, "purge_path", path="/opt/own/link", after=SEE)
+def test_a_link_goes_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    ended, seen = do(tmp_path, TREE, "purge_path", path="/opt/own/link", after=SEE)
     assert ended == Ended("done")
     assert {"srv/else/5"} <= left(seen)
     assert "link" not in left(seen)
@@ -193,12 +193,12 @@ def test_paths_that_are_refused(path: str, failure: str, tmp_path: Path) -> None
     assert {"x/a/b/1", "srv/else/5", "other"} <= left(seen)
 
 
-def test_a_file_may_lie_near_the_root(sh: str, tmp_path: Path) -> None:
+def test_a_file_may_lie_near_the_root(tmp_path: Path) -> None:
     made = "mkdir -p /run/own; : >/run/own.socket; : >/run/own/pid\n"
-    ended, seen = do(tmp_path, sh + made, "purge_path", path="/run/own.socket", after="ls -d /run/own*")
+    ended, seen = do(tmp_path, made, "purge_path", path="/run/own.socket", after="ls -d /run/own*")
     assert (ended, seen) == (Ended("done"), "/run/own\n")
     if os.path.islink("/var/run"):  # a link that systems have
-        assert do(tmp_path, sh + made, "purge_path", path="/var/run/own/pid")[0] == Ended("done")
+        assert do(tmp_path, made, "purge_path", path="/var/run/own/pid")[0] == Ended("done")
 
 
 def test_a_mount_at_the_path_or_below(sh: str, tmp_path: Path) -> None:
@@ -214,13 +214,13 @@ def test_a_read_only_place(tmp_path: Path) -> None:
     fails(do(tmp_path, made, "purge_path", path="/opt/own/x")[0], "read_only")
 
 
-def test_our_own_staging_folder(sh: str, tmp_path: Path) -> None:
+def test_our_own_staging_folder(tmp_path: Path) -> None:
     made = "mkdir -p -m 700 /var/lib/evict.kaspersky; cd /var/lib/evict.kaspersky\n"
     made += "mkdir -p -m 700 staging/a/b kept; : >staging/.x; : >kept/y\n"
-    ended, seen = do(tmp_path, sh + made, "remove_staged", after="cd /var/lib/evict.kaspersky; find staging kept")
+    ended, seen = do(tmp_path, made, "remove_staged", after="cd /var/lib/evict.kaspersky; find staging kept")
     assert ended == Ended("done")
     assert seen.split() == ["staging", "kept", "kept/y"]
-    assert do(tmp_path, sh, "remove_staged")[0] == Ended("already")
+    assert do(tmp_path, "", "remove_staged")[0] == Ended("already")
 
 
 # --- accounts
@@ -251,10 +251,10 @@ def test_accounts(sh: str, tmp_path: Path) -> None:
     fails(do(tmp_path, sh + shared, "purge_user", user="own")[0], "in_use", "guest")
 
 
-def test_an_account_that_owns_a_process(sh: str, tmp_path: Path) -> None:
+def test_an_account_that_owns_a_process(tmp_path: Path) -> None:
     made = "printf 'own:x:4711:4711::/srv:/bin/false\\n' >>/etc/passwd\n"
     busy = "setpriv --reuid=4711 --clear-groups --inh-caps=-all sleep 60 </dev/null >/dev/null 2>&1 &\nsleep 0.3"
-    fails(do(tmp_path, sh + made, "purge_user", user="own", before=busy)[0], "in_use", "process")
+    fails(do(tmp_path, made, "purge_user", user="own", before=busy)[0], "in_use", "process")
 
 
 @pytest.mark.parametrize("name", ["root", "", "-r", "a b", "a:b", "*"])
@@ -307,6 +307,25 @@ def test_a_chain_with_rules_or_in_use_stays(tmp_path: Path, legacy: None) -> Non
         assert rule in seen
 
 
+NFT_MADE = "iptables-nft -t mangle -N own_bypass; ip6tables-nft -t mangle -N own_bypass"
+NFT_LOOK = "nft list chains | grep own_bypass"
+
+
+@pytest.fixture
+def nft() -> None:
+    words = ["unshare", "--net", "iptables-nft", "-t", "mangle", "-N", "x"]
+    found = all(shutil.which(name) for name in ("iptables-nft", "nft"))
+    if os.geteuid() != 0 or not found or subprocess.run(words, check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs root, iptables-nft, nft and a kernel with nf_tables: chains of a real packet filter")
+
+
+def test_chains_of_the_newer_filter(tmp_path: Path, nft: None) -> None:
+    assert chain(tmp_path, NFT_MADE, after=NFT_LOOK) == (Ended("done"), "")
+    ended, seen = chain(tmp_path, f"{NFT_MADE}; iptables-nft -t mangle -A own_bypass -p tcp -j ACCEPT", after=NFT_LOOK)
+    fails(ended, "in_use", "-p tcp")
+    assert seen.count("own_bypass") >= 1
+
+
 def test_no_table_is_loaded(tmp_path: Path) -> None:
     """Nobody is asked then, since asking would load it."""
     ended, seen = chain(tmp_path, ":", after="cat /proc/net/ip_tables_names 2>/dev/null")
@@ -343,15 +362,15 @@ def test_a_script_of_init_stops(sh: str, tmp_path: Path) -> None:
     assert do(tmp_path, sh, "stop_unit", unit="own.service")[0] == Ended("already")
 
 
-def test_a_script_of_init_that_does_not_stop(sh: str, tmp_path: Path) -> None:
+def test_a_script_of_init_that_does_not_stop(tmp_path: Path) -> None:
     start = "/etc/init.d/own start; : >/run/stuck"
-    fails(do(tmp_path, sh + KNOWS, "stop_unit", timeout=8, unit="own", before=start)[0], "unit_stuck")
+    fails(do(tmp_path, KNOWS, "stop_unit", timeout=8, unit="own", before=start)[0], "unit_stuck")
 
 
-def test_a_script_of_init_without_a_status(sh: str, tmp_path: Path) -> None:
+def test_a_script_of_init_without_a_status(tmp_path: Path) -> None:
     ended, seen = do(
         tmp_path,
-        sh + SILENT,
+        SILENT,
         "stop_unit",
         unit="own",
         before="/etc/init.d/own start",
