@@ -163,7 +163,10 @@ def _restart(phases: dict[Phase, Performed]) -> str:
     boots = [item.boot for item in phases.values() if item.boot]
     if boots and boots[-1] != asked[-1].boot:
         return ""
-    return "a restart is asked for and was not allowed: restart the host, then run again"
+    return (
+        "a restart is asked for and did not take place (evict_reboot, evict_windows, or Ansible cannot restart the "
+        "host): restart it, then run again"
+    )
 
 
 def _why(outcome: Outcome) -> str:
