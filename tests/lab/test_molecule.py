@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit as Molecule and as ansible-runner run it, on the same four real hosts of a Linux lab."""
+"""The audit as Molecule and as ansible-runner run it, on the same four real hosts of a Linux lab; and remediations as
+Molecule runs them, each scenario with hosts of its own."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import typing as t
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import ansible_runner
@@ -19,14 +22,17 @@ from tests.lab.linux import demo_fleet, snapshot
 from tests.lab.linux.lab import Host, Lab
 from tests.lab.linux.states import STATES
 
+# Scenario -> its hosts; what they are is said in extensions/molecule/shared/fleet.py.
+REMEDIATIONS = {"remediate-deb": 2, "remediate-rpm": 2, "blocked": 3, "resume": 2}
 
-def molecule(lab: Lab, *words: str) -> str:
-    """Run `molecule WORDS -s audit` as a developer would, in the root of the checkout; what it printed."""
+
+def molecule(lab: Lab, *words: str, scenario: str = "audit") -> str:
+    """Run `molecule WORDS -s SCENARIO` as a developer would, in the root of the checkout; what it printed."""
     foreign = ("ANSIBLE_", "MOLECULE_", "PYTHON", "EVICT_CI")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     beside = Path(sys.executable).parent
     done = subprocess.run(
-        [str(beside / "molecule"), *words, "-s", "audit"],
+        [str(beside / "molecule"), *words, "-s", scenario],
         cwd=tree.ROOT,
         env={**kept, "PATH": f"{beside}{os.pathsep}{kept['PATH']}", "EVICT_LAB_NAME": lab.name, "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
@@ -51,6 +57,35 @@ def lab() -> Iterator[Lab]:
         assert made.residue() == []
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def remediations() -> Iterator[Mapping[str, tuple[Lab, Future[str]]]]:
+    """Scenario -> its lab and what the whole of it prints; two run at a time."""
+    labs = {name: Lab(f"mol{number}-{os.getpid()}") for number, name in enumerate(REMEDIATIONS)}
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            yield {name: (made, pool.submit(molecule, made, "test", scenario=name)) for name, made in labs.items()}
+    finally:
+        for made in labs.values():
+            made.stop()
+
+
+@pytest.mark.parametrize("scenario", REMEDIATIONS)
+def test_remediations(scenario: str, remediations: Mapping[str, tuple[Lab, Future[str]]]) -> None:
+    """Hosts are changed as planned, a second run changes nothing, and other instruments than ours say the same."""
+    made, ending = remediations[scenario]
+    out = ending.result()
+    actions = re.findall(r"^INFO +\[\S+ > (\w+)\] Executed: Successful$", out, re.MULTILINE)
+    first = "prepare" if scenario == "resume" else "check"
+    wanted = ["syntax", "create", "converge", "idempotence", "verify", "destroy"]
+    assert sorted(actions) == sorted([*wanted, first]), out[-3000:]
+    # `idempotence` itself fails a second run that changed something; that the first one did is for us to see.
+    (converged,) = re.findall(r"\[\S+ > converge\] Executing$(.*?)^INFO", out, re.MULTILINE | re.DOTALL)
+    changed = re.findall(r"^\S+ +: ok=\d+ +changed=(\d+) ", converged, re.MULTILINE)
+    assert len(changed) == REMEDIATIONS[scenario], converged[-3000:]
+    assert all((number == "0") == (scenario == "blocked") for number in changed), converged[-3000:]
+    assert made.residue() == []
 
 
 def expected() -> dict[str, tuple[str, dict[str, str]]]:
