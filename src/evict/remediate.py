@@ -53,6 +53,7 @@ MEANING: t.Final = {
     Exit.FAILED: "something failed on a host: see its row first",
 }
 _CONSENT: t.Final = "evict_consent"
+_ASKS: t.Final = frozenset({"-J", "--ask-vault-pass", "--ask-vault-password"})
 _CHECK: t.Final = frozenset({"-C", "--check"})
 
 
@@ -84,9 +85,11 @@ def told(args: Sequence[str], verb: Verb = Verb.REMEDIATE) -> Sequence[str]:
     Raises:
         UsageError: the inventory or the extra variables cannot be read, or no host is selected.
     """
+    if _ASKS & set(args) or any(word.endswith("@prompt") for word in args):
+        # Read ahead, the inventory would ask for the password once more than ansible-playbook does.
+        return [f"{verb}: the hosts of evict_hosts (not counted here, since a vault password is asked for)"]
     fleet = inventory.read(args)
-    given = fleet.extra()
-    return list(_told(fleet, given, verb))
+    return list(_told(fleet, fleet.extra(), verb))
 
 
 def _told(fleet: inventory.Fleet, given: Mapping[str, t.Any], verb: Verb) -> Iterator[str]:

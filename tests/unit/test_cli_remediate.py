@@ -126,6 +126,14 @@ def test_waves_are_told_as_they_will_be(tmp_path: Path, monkeypatch: pytest.Monk
     assert limited[0] == "remediate: 2 (h12, h13) of 30 hosts in the inventory"
 
 
+@pytest.mark.parametrize(
+    "words", [["-J"], ["--ask-vault-pass"], ["--vault-id", "prod@prompt"], ["--vault-id=prod@prompt"]]
+)
+def test_nobody_is_asked_for_a_password_twice(words: list[str]) -> None:
+    (said,) = remediate.told([*GIVEN, *words])
+    assert said.startswith("remediate: the hosts of evict_hosts (not counted here")
+
+
 @pytest.mark.parametrize("verb", [Verb.REMEDIATE, Verb.PROTECT, Verb.VERIFY])
 def test_exactly_the_open_and_failed_hosts_are_run_again(verb: Verb, tmp_path: Path) -> None:
     verdicts = {f"h-{verdict}": verdict for verdict in Verdict}
