@@ -12,7 +12,6 @@ kind_purge_path() {
   IFS=$nl
   plain_path "$a_path" || return 1
   for name in $a_keep; do plain_path "$name" || return 1; done
-  parents_of "$a_path" || return 1
   set +f
   set --
   case $a_path in # only the last name may be a pattern
@@ -22,12 +21,13 @@ kind_purge_path() {
   set -f
   kept_paths
   mounted
-  removed=0
+  removed=0 above=
   for whole in "$@"; do
     on_disk "$whole" || {
       not_there "$whole" || return 1
       continue
     }
+    [ -n "$above" ] || parents_of "$a_path" || return 1
     may_go "$whole" || return 1
     clear_path "$whole" || return 1
   done
@@ -157,6 +157,7 @@ remove_path() { # PATH; rm follows no link, and no mount lies below it
   on_disk "$1" || return 0
   last_row
   case $code:$rows in
+    0:*) fail still_there 0 "$1 is there again: take away what brings it back, then run again" ;;
     124:*) fail timed_out "$code" "$1 could not be removed in its time: see what it waits for, then run again" ;;
     *'Operation not permitted'* | *'Permission denied'*)
       case $rows in *'not permitted'*) named 'not permitted' ;; *) named 'Permission denied' ;; esac
