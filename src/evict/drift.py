@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import typing as t
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import evidence, ledger
@@ -23,20 +23,19 @@ _GONE: t.Final = frozenset({Verdict.ABSENT, Verdict.REPLACED, Verdict.REPLACED_U
 _NO_LOOK: t.Final = frozenset({Verdict.UNREACHABLE, Verdict.NOT_ATTEMPTED, Verdict.OUT_OF_SCOPE})
 
 
-def newest(folder: Path, but: Path) -> ledger.Ledger | None:
-    """The newest run below a folder that left its hosts in a state to be verified.
+def newest(folders: Iterable[Path], but: Path) -> ledger.Ledger | None:
+    """The newest run that left its hosts in a state to be verified.
 
     Args:
-        folder: holds a folder for each run.
+        folders: each holds a folder for each run.
         but: the run that is to be compared.
     """
     found: list[tuple[str, Path]] = []
-    try:
-        places = [
-            place for place in folder.iterdir() if (place / RUN_LOG).is_file() and place.resolve() != but.resolve()
-        ]
-    except OSError:
-        return None
+    places: set[Path] = set()
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            places |= {place.resolve() for place in folder.iterdir() if (place / RUN_LOG).is_file()}
+    places.discard(but.resolve())
     for place in places:
         with contextlib.suppress(EvidenceError):  # a folder that cannot be read is nothing to compare with
             started = [r for r in evidence.read(place / RUN_LOG) if r.event == "run_started"]

@@ -13,7 +13,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import ledger
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Exit, Verb
 
-from . import drift, inventory, options, play
+from . import drift, options, play
 from .errors import UsageError
 
 HELP: t.Final = """\
@@ -27,8 +27,8 @@ hosts? Changes nothing. It runs ansible-playbook evict.kaspersky.verify, and say
                 asked by its own rule; without it a verification is an audit
   -e evict_prove=true
                 make the live test, too; it writes two probe files, raises alarms, and removes the files
-  --against RUN the run to compare with (a folder; default: the newest remediation, protection or verification below
-                the folder of runs)
+  --against RUN the run to compare with (a folder; default: the newest remediation, protection or verification beside
+                this run or below ./evict-runs)
   --out DIR     the run folder (default: a new one below ./evict-runs); it must be empty or not there
   --retry-from RUN
                 only the hosts that were left open or failed in that verification, and those that are new
@@ -48,14 +48,6 @@ MEANING: t.Final = {
     Exit.OPEN: "open hosts: at least one has the software or something of it, or could not be inspected",
     Exit.FAILED: "a host has lost its protection, or part of it: see its row first",
 }
-
-
-def _runs(args: Sequence[str]) -> Path:
-    """The folder of runs."""
-    if not any("evict_evidence_dir" in word or word.startswith("@") for word in args):
-        return Path(os.path.abspath(Policy().evidence_dir))
-    named = inventory.read(args).extra().get("evict_evidence_dir")
-    return Path(os.path.abspath(os.path.expanduser(str(named or Policy().evidence_dir))))
 
 
 def _check(args: Sequence[str]) -> None:
@@ -91,7 +83,9 @@ def main(args: Sequence[str]) -> int:
     earlier = drift.given(Path(against)) if against is not None else None
 
     def after(folder: Path) -> Sequence[str]:
-        before = earlier or drift.newest(_runs(rest), folder)
+        # Runs lie side by side; with --out the usual folder of runs is looked at, too.
+        places = (folder.parent, Path(os.path.abspath(Policy().evidence_dir)))
+        before = earlier or drift.newest(places, folder)
         if before is None:
             return ["", "drift: there is no earlier remediation or verification to compare with (--against RUN)"]
         return list(drift.told(before, ledger.build(folder)))

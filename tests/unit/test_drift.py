@@ -99,18 +99,18 @@ def test_the_text_names_hosts_that_came_went_and_changed(tmp_path: Path) -> None
 
 
 def test_the_newest_run_that_left_something_to_verify_is_found(tmp_path: Path) -> None:
-    assert drift.newest(tmp_path / "nowhere", tmp_path) is None
-    assert drift.newest(tmp_path, tmp_path) is None
+    assert drift.newest([tmp_path / "nowhere"], tmp_path) is None
+    assert drift.newest([tmp_path, tmp_path / "x"], tmp_path) is None
     ended(tmp_path / "1", {"a": Verdict.REPLACED}, Verb.REMEDIATE)
     ended(tmp_path / "2", {"a": Verdict.ABSENT}, Verb.VERIFY)
     ended(tmp_path / "3", {"a": Verdict.ABSENT}, Verb.AUDIT)
     broken = ended(tmp_path / "4", {"a": Verdict.ABSENT}, Verb.VERIFY)
     (broken / "run.jsonl").write_text((broken / "run.jsonl").read_text().replace('"scope"', '"scopy"'))
     (tmp_path / "file").write_text("x")
-    found = drift.newest(tmp_path, tmp_path / "5")
+    found = drift.newest([tmp_path, tmp_path / "x"], tmp_path / "5")
     assert found is not None
     assert found.folder == tmp_path / "2"
-    again = drift.newest(tmp_path, tmp_path / "2")
+    again = drift.newest([tmp_path, tmp_path / "x"], tmp_path / "2")
     assert again is not None
     assert again.folder == tmp_path / "1"
 
