@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup audit plan test lint docs lab-up lab-audit lab-down bench-audit bench-plan dist clean
+.PHONY: help setup audit plan test lint docs lab-up lab-audit lab-down bench-audit bench-plan bench-remediate dist clean
 
 INVENTORY ?= inventories/local
 POLICY ?= docs/examples/policy.yml
@@ -14,7 +14,7 @@ ARGS ?=
 HOSTS ?= 50
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv with all an audit needs (PYTHON=/path/to/python3 to choose one)
 	@tools/venv runtime
@@ -59,6 +59,10 @@ bench-audit: ## what an audit costs against other ways to ask HOSTS=50 hosts, in
 bench-plan: ## what a dry run costs against an audit of the same HOSTS=200 hosts, in the Linux lab (root; ARGS=...)
 	@tools/venv dev
 	@.venv/bin/python -m benchmarks.bench_plan $(if $(filter file,$(origin HOSTS)),200,$(HOSTS)) $(ARGS)
+
+bench-remediate: ## what a remediation of HOSTS=4 hosts costs against the same work by builtin modules, in the Linux lab (root; ARGS=...)
+	@tools/venv dev
+	@.venv/bin/python -m benchmarks.bench_remediate $(if $(filter file,$(origin HOSTS)),4,$(HOSTS)) $(ARGS)
 
 dist: ## build the wheel, the sdist and the Galaxy tarball into dist/
 	@tools/venv dev
