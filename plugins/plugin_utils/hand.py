@@ -15,8 +15,6 @@ import time
 import typing as t
 from collections.abc import Callable, Mapping
 
-from ansible.plugins.action import ActionBase
-
 from . import canonical, journal, knowledge, transport
 from .job import Job
 from .observation import Observation
@@ -24,6 +22,9 @@ from .performing import Performed
 from .plan import Plan, PlanError
 from .trouble import Trouble
 from .verdict import Verdict
+
+if t.TYPE_CHECKING:
+    from ansible.plugins.action import ActionBase
 
 _CALL: t.Final = 15  # seconds one call waits for the end on the host; then it tells how far the job has come
 _PAUSE: t.Final = 5.0  # seconds before a connection that broke is tried again
