@@ -45,13 +45,13 @@ j_alarm() { # SECONDS; ends with 0 when the time was up, else the program had en
   left=$1
   while [ "$left" -gt 0 ]; do
     part=$left
-    [ "$part" -le 10 ] || part=10
+    [ "$part" -le 2 ] || part=2
     sleep "$part" &
     nap=$!
     wait "$nap"
     left=$((left - part))
-    # Not without end into memory; what matters of it is at its end.
-    [ "$(wc -c <"$j_out")" -le 4000000 ] || printf '' >"$j_out"
+    # Not without end into memory; what matters is at its end. Its own writing goes on behind this.
+    [ "$(wc -c <"$j_out")" -le 4000000 ] || printf '%s\n' "$j_cut" >"$j_out"
   done
   over=yes
   j_end "$j_child"
@@ -72,7 +72,13 @@ j_end() { # PID of a session's leader: all of it
   done
 }
 
+j_cut='(what came before is cut)'
+
 j_listen() { # what the program said, without secrets, into the log -> said
+  if [ "$(wc -c <"$j_out")" -gt 4000000 ]; then
+    { printf '%s\n' "$j_cut" && tail -c 4000000 "$j_out"; } >"$j_out.plain"
+    mv -f -- "$j_out.plain" "$j_out"
+  fi
   if [ -n "$j_blanks" ]; then
     while IFS= read -r j_row || [ -n "$j_row" ]; do
       j_blank "$j_row"

@@ -47,6 +47,7 @@ job_begin() { # VERSION DIGEST HOST MACHINE PHASE; ends the program when it must
   trap 'trap - EXIT; exit 143' TERM INT
   trap 'j_stuck=yes' USR1
   journal "job phase=$phase digest=$digest run=$j_run seal=$j_seal attempt=$j_attempt boot=$boot pid=$$ way=$j_way" || j_stop
+  sync "$j_folder" "$j_home" "$base/jobs" "$base" "${base%/*}" || sync # the journal's own place, too
   j_await
 }
 

@@ -270,11 +270,13 @@ def test_the_time_of_a_step_ends_all_that_it_started(host: Host) -> None:
 
 
 def test_a_program_that_prints_without_end(host: Host) -> None:
-    body = [step("loud", "tool", "text=yes 'no end of it'", timeout=11)]
+    body = [step("loud", "tool", "text=yes 'no end of it'", timeout=3)]
     answer = host.call(program(body))
     (end,) = (line for line in answer.journal.lines if line.event == "end")
     assert end.fields["code"] == "124"
-    assert end.fields["why"].splitlines()[-1] == "no end of it" or end.fields["why"]
+    assert "no end of it" in end.fields["why"] or "cut" in end.fields["why"]
+    # A machine writes some hundred megabytes in this time.
+    assert int(host.run(f"wc -c <{BASE}/jobs/{DIGEST}/commit/log")) < 5_000_000
 
 
 def test_a_hand_that_ends_the_shell_is_begun_again_and_then_given_up(host: Host) -> None:
@@ -352,14 +354,15 @@ def test_files_that_were_sent_are_copies(host: Host) -> None:
         "mkdir /var/sent; echo whole >'/var/sent/a b.deb'; ln -s /etc/passwd /var/sent/link; chown -R 65534 /var/sent"
     )
     body = [step("look", "tool", f"text=cat '{BASE}/staging/a.deb'; ls -ln {BASE}/staging")]
-    answer = host.call(program(body), SENT="a.deb=/var/sent/a b.deb")
+    last = '{"phase":"commit"}'
+    answer = host.call(program(body), SENT="a.deb=/var/sent/a b.deb", PLAN=last)
     assert answer.state == "ended"
     said = host.read(f"{BASE}/jobs/{DIGEST}/commit/log")
     assert "whole" in said
     assert "-rw------- 1 0 0 6 " in said
     assert host.run("ls /var/sent").split() == ["link"]
     for sent in ("x=/var/sent/link", "../x=/etc/passwd", "x=/var/sent/none", ".x=/etc/passwd"):
-        refused = host.call(program(body), RUN="other", SENT=sent)
+        refused = host.call(program(body), RUN="other", SENT=sent, PLAN=last)
         assert (refused.state, bool(refused.message)) == ("refused", True)
     assert len(host.trace) == 1
     assert host.run(f"ls {BASE}/staging").split() == ["a.deb"]
