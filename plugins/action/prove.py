@@ -57,13 +57,13 @@ class ActionModule(ActionBase):
             settings = self._settings(task_vars, platform)
             folder = RunFolder.resolve(settings, task_vars).create()
             done = ran.of(folder, host)
-            if done.plan is not None and done.plan.state == "act" and not proof.performed(done.phases):
-                result["skipped_because"] = f"the plan of {host} was not performed: there is nothing new to test"
-                return result
             role = self._task.args.get("role") or proof.role(done.phases)
             test = self._test(settings, role, platform)
             if self._task.check_mode:
                 return {**result, "prediction": test.prediction()}
+            if done.plan is not None and done.plan.state == "act" and not proof.performed(done.phases):
+                result["skipped_because"] = f"the plan of {host} was not performed: there is nothing new to test"
+                return result
             found = self._prove(test, folder.run, task_vars)
             told = hide.tree(found.to_dict())
             result["changed"] = bool(found.left)

@@ -135,6 +135,8 @@ def test_a_scanner_that_misses_it_fails_no_task(place: Place) -> None:
 
 
 def test_check_mode_says_what_would_be_done_and_does_nothing(place: Place) -> None:
+    folder = runs.begun(place.where / "run", inventory=["web1"])
+    folder.record("web1", "plan", jobs.PLANS["clamav-deb"].to_dict())
     done = place.prove("--check")
     assert done.code == 0, done.out
     assert place.result()["prediction"].startswith("would write two probe files")
