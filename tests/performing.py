@@ -102,13 +102,12 @@ class Runs(t.Protocol):
     def __call__(self, text: str, /) -> str: ...
 
 
-def perform(run: Runs, kind: str, *, timeout: int = 60, **args: Value) -> Ended:
+def perform(run: Runs, kind: str, args: Mapping[str, Value], *, timeout: int = 60) -> Ended:
     """Perform one step.
 
     Args:
         run: gives the text to a shell of the host, and returns what it printed.
-        kind: of the step.
+        kind, args: of the step.
         timeout: seconds that it may take.
-        args: of the step.
     """
     return read(run(call(kind, timeout, args)))

@@ -27,11 +27,11 @@ one_of() { # group or passwd, NAME -> row: its line in /etc; false: it is not th
   return 1
 }
 
-only_elsewhere() { # group or passwd, NAME: fail when a directory knows what /etc does not
+only_elsewhere() { # group or passwd, NAME -> true: a directory knows what /etc does not, and fail was called
   has getent || return 1
   told getent "$1" "$2"
   case $code:$rows in 0:"$2:"*) ;; *) return 1 ;; esac
-  fail in_use 0 "$2 comes from a directory, not from this host: it is left alone"
+  fail in_use 0 "$2 comes from a directory, not from this host: it is left alone" || :
 }
 
 kind_purge_group() {

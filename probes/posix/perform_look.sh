@@ -24,13 +24,6 @@ last_row() { # -> row: the last line that says something, for a reader
 
 # --- what the databases say ---------------------------------------------------------------------------------------------
 
-# rpm makes a database where there is none, and Debian's rpm looks into ~/.rpmdb: it is always told where.
-rpm_database() { # -> place: the folder of rpm's database, empty: there is none
-  for place in /usr/lib/sysimage/rpm /var/lib/rpm /usr/share/rpm ''; do
-    for text in rpmdb.sqlite Packages.db Packages; do [ ! -s "$place/$text" ] || return 0; done
-  done
-}
-
 package_named() { # NAME: is it the plain name of one package, perhaps with :ARCHITECTURE?
   case $1 in '' | [!A-Za-z0-9]* | *[!A-Za-z0-9+._:-]* | *:*:*) return 1 ;; esac
 }
@@ -69,7 +62,8 @@ dpkg_state() { # NAME -> state: absent, or the words of dpkg; want: hold and the
 
 late() { fail timed_out "$code" 'the package database was not read in time: see what it waits for, then run again'; }
 
-rpm_state() { # NAME -> state: absent or installed. 1: rpm did not tell, and fail was called
+rpm_state() { # NAME, and place of rpm_place -> state: absent or installed. 1: rpm did not tell, and fail was called
+  want=
   told rpm --dbpath "$place" -q --qf '=%{NAME}\n' "$1"
   case $code:$nl$rows in
     124:*)
@@ -95,7 +89,7 @@ package_state() { # MANAGER NAME -> state. 1: nobody told, and fail was called
   case $1 in
     apt | dpkg) dpkg_state "$2" ;;
     *)
-      rpm_database
+      rpm_place # rpm makes a database where there is none, and Debian's looks into ~/.rpmdb: it is always told where
       if ! has rpm || [ -z "$place" ]; then
         fail database_broken 0 "rpm or its database is missing: bring it back (${place:-/var/lib/rpm}), then run again"
         return 1
@@ -163,7 +157,7 @@ kind_confirm_absent() {
 }
 
 look_again() { # -> left_over, locked. 1: could not tell, and fail was called
-  rpm_database
+  rpm_place
   for name in $a_packages; do
     package_named "$name" || {
       fail not_known 0 "$name is not the name of a package"

@@ -46,6 +46,12 @@ kind_remove_package() {
   while :; do
     remove_now
     answer=$rows ended=$code
+    case $a_manager:$rows in
+      apt:*'dpkg was interrupted'*) # perhaps in this very step: dpkg takes up what it wrote, and touches nothing else
+        a_manager=dpkg
+        continue
+        ;;
+    esac
     busy_text || break
     time_left
     [ "$left" -gt "$hurry" ] || break
@@ -130,14 +136,6 @@ rehearse() { # what would go besides? -> 1: fail was called
     apt)
       # A lock is no matter for a simulation.
       by_apt -s "$(verb)" "$a_package"
-      case $code:$rows in
-        0:*) ;;
-        *'dpkg was interrupted'*) # perhaps in this very step; dpkg takes up what was written, and touches nothing else
-          a_manager=dpkg
-          rehearse
-          return $?
-          ;;
-      esac
       if [ "$code" != 0 ]; then
         explain "$code" "a simulation of the removal of $a_package failed"
         return 1

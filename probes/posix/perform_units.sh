@@ -15,8 +15,8 @@ unit_named() { # NAME -> 1: fail was called
   esac
 }
 
-unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, restarts. 1: nobody told, and fail was called
-  load='' active='' sub='' result='' type='' enabled='' condition='' restarts='' script='' reload='' asked=
+unit_state() { # UNIT -> load, active, sub, result, type, enabled, restarts. 1: nobody told, and fail was called
+  load='' active='' sub='' result='' type='' enabled='' restarts='' script='' reload=''
   unit_named "$1" || return 1
   if ! systemd_runs; then
     script_state "$1"
@@ -24,7 +24,7 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, re
   fi
   # It has a time limit of its own, and is asked each second.
   rows=$(systemctl show --no-pager \
-    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,ConditionResult,ConditionTimestampMonotonic,NRestarts,NeedDaemonReload -- "$1" 2>&1)
+    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,NRestarts,NeedDaemonReload -- "$1" 2>&1)
   code=$?
   for row in $rows; do
     case $row in
@@ -34,13 +34,10 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, condition, re
       Result=*) result=${row#*=} ;;
       Type=*) type=${row#*=} ;;
       UnitFileState=*) enabled=${row#*=} ;;
-      ConditionResult=*) condition=${row#*=} ;;
-      ConditionTimestampMonotonic=*) asked=${row#*=} ;;
       NRestarts=*) restarts=${row#*=} ;;
       NeedDaemonReload=*) reload=${row#*=} ;;
     esac
   done
-  [ "$asked" != 0 ] || condition= # never asked: it was never started
   [ -z "$active" ] || return 0
   last_row
   fail systemd_silent "$code" "systemd does not answer for $1 ($row): see whether it works (systemctl status), then run again"
@@ -183,14 +180,13 @@ kind_start_unit() {
   # What it says at its start is no proof: it must be active a second later, too, and not by a start in between.
   while :; do
     unit_state "$a_unit" || return 1
-    case $active:$type:$result:$condition in
+    case $active:$type:$result in
       active:*)
         [ "$restarts" = "$before" ] || calm=0
         before=$restarts calm=$((calm + 1))
         [ "$calm" -lt 3 ] || { status='done' && return 0; }
         ;;
-      inactive:*:no | failed:*:no) break ;;
-      inactive:oneshot:success:*) [ "$ended" != 0 ] || { status='done' && return 0; } ;;
+      inactive:oneshot:success) [ "$ended" != 0 ] || { status='done' && return 0; } ;;
       failed:*) break ;;
       inactive:*) [ "$ended" = 0 ] || break ;;
       *) calm=0 ;;
@@ -206,32 +202,44 @@ kind_start_unit() {
 
 not_started() { # CODE -> fail
   last_row
-  if [ "$condition" = no ]; then
-    met
+  meant=$row
+  if [ "$active" = inactive ] && unmet; then
     fail condition_not_met "$1" "$a_unit was not started, since a condition of it is not met ($text): bring about what it asks for, then run again"
-  else
-    case $active in inactive) text=unit_inactive ;; *) text=unit_failed ;; esac
-    fail "$text" "$1" "$a_unit is $active ($sub, $result)${row:+; }$row: see journalctl -u $a_unit, set it right, then run again"
+    return 1
   fi
+  case $active in inactive) text=unit_inactive ;; *) text=unit_failed ;; esac
+  fail "$text" "$1" "$a_unit is $active ($sub, $result)${meant:+; }$meant: see journalctl -u $a_unit, set it right, then run again"
 }
 
-met() { # -> text: the condition that is not met
-  told systemctl status --no-pager --full -n 0 -- "$a_unit"
+# A start that a condition forbids ends well. systemd remembers why for as long as it has a use for the unit.
+unmet() { # -> text: the conditions that are not met; false: there is none
+  systemd_runs || return 1
   text=
+  told systemctl status --no-pager --full -n 0 -- "$a_unit"
   for row in $rows; do
-    case $row in *'was not met'*) row=${row%' was not met'*} && text="$text ${row##*[! -~] }" ;; esac
+    case $row in *Condition*=*' was not met') row=${row%' was not met'} && text="$text Condition${row#*Condition}" ;; esac
   done
+  if [ -z "$text" ] && has systemd-analyze; then # asks them again, since version 250
+    told systemd-analyze condition "--unit=$a_unit"
+    for row in $rows; do
+      case $row in *': Condition'*=*' failed.') row=${row%' failed.'} && text="$text ${row#*: }" ;; esac
+    done
+  fi
+  if [ -z "$text" ] && has journalctl; then
+    told journalctl --no-pager -q -o cat -n 1 -u "$a_unit"
+    case $rows in *'unmet condition'* | *'Condition check resulted in'*) text=$rows ;; esac
+  fi
   text=${text# }
-  text=${text:-systemctl status $a_unit names it}
+  [ -n "$text" ]
 }
 
-missing_unit() { # -> true: fail was called
+missing_unit() { # -> true: it is not there as it should be, and fail was called
   case $load in
     masked) fail unit_masked 0 "$a_unit is masked: unmask it, then run again" ;;
     not-found) fail unit_missing 0 "$a_unit is not there: see whether what brings it is installed, then run again" ;;
     bad-setting | error) fail unit_failed 0 "systemd cannot read $a_unit ($load): repair the unit, then run again" ;;
     *) return 1 ;;
-  esac
+  esac || :
 }
 
 for_next_start() { # -> true: the unit is started at the next start of the host, as far as its kind allows

@@ -6,6 +6,8 @@ Every way in which a removal can fail is brought about for real, and has a class
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.performing import Ended, Value, perform
@@ -22,17 +24,17 @@ UNINSTALLER = "/var/opt/kaspersky/kesl/install-current/opt/kaspersky/kesl/lib/bi
 both = pytest.mark.parametrize("root", FAMILY)
 
 
-def do(host: Host, kind: str, *, timeout: int = 60, **args: Value) -> Ended:
+def do(host: Host, kind: str, given: Mapping[str, Value] | None = None, *, timeout: int = 60, **more: Value) -> Ended:
     def run(text: str) -> str:
         return host.run("exec /bin/sh", stdin=text, check=False, patience=300).stdout
 
-    return perform(run, kind, timeout=timeout, **args)
+    return perform(run, kind, {**(given or {}), **more}, timeout=timeout)
 
 
 def remove(host: Host, package: str = "kesl", *, plain: bool = False, timeout: int = 60, purge: str = "") -> Ended:
     """With the host's front end, or with the plain tool."""
     more: dict[str, Value] = {"purge": purge} if purge else {}
-    return do(host, "remove_package", timeout=timeout, manager=FAMILY[host.root][plain], package=package, **more)
+    return do(host, "remove_package", more, timeout=timeout, manager=FAMILY[host.root][plain], package=package)
 
 
 def registered(host: Host, package: str = "kesl") -> bool:
@@ -170,7 +172,7 @@ def test_dpkg_was_interrupted(fresh_host: Fresh) -> None:
     host = fresh_host("deb12")
     host.install("kesl")
     host.run("sed -n '/^Package: kesl$/,/^$/p' /var/lib/dpkg/status >/var/lib/dpkg/updates/0001")
-    assert "dpkg was interrupted" in host.run("apt-get -s remove kesl", check=False).stderr
+    assert "dpkg was interrupted" in host.run("apt-get -y remove kesl", check=False).stderr
     assert remove(host, purge="yes") == Ended("done")
     assert not registered(host)
 
@@ -431,7 +433,7 @@ def test_what_is_left_is_named(root: str, fresh_host: Fresh) -> None:
         "programs": [KESL],
     }
     fails(
-        do(host, "confirm_absent", timeout=15, **asked),
+        do(host, "confirm_absent", asked, timeout=15),
         "still_there",
         "package kesl",
         "kesl.service (active)",
@@ -439,7 +441,7 @@ def test_what_is_left_is_named(root: str, fresh_host: Fresh) -> None:
         "process",
     )
     assert remove(host).status == "done"
-    assert do(host, "confirm_absent", **asked) == Ended("done")
+    assert do(host, "confirm_absent", asked) == Ended("done")
 
 
 @both
@@ -481,16 +483,16 @@ def test_a_unit_is_enabled_started_and_stays(fresh_host: Fresh) -> None:
     host = fresh_host("deb12")
     host.run(UNIT, stdin=GOOD)
     asked: dict[str, Value] = {"unit": "own.service"}
-    fails(do(host, "unit_active", **asked), "unit_inactive")
-    assert do(host, "start_unit", **asked) == Ended("done")
-    assert do(host, "start_unit", **asked) == Ended("already")
-    fails(do(host, "unit_active", **asked), "unit_not_enabled")
-    assert do(host, "enable_unit", **asked) == Ended("done")
-    assert do(host, "enable_unit", **asked) == Ended("already")
+    fails(do(host, "unit_active", asked), "unit_inactive")
+    assert do(host, "start_unit", asked) == Ended("done")
+    assert do(host, "start_unit", asked) == Ended("already")
+    fails(do(host, "unit_active", asked), "unit_not_enabled")
+    assert do(host, "enable_unit", asked) == Ended("done")
+    assert do(host, "enable_unit", asked) == Ended("already")
     assert host.run("systemctl is-active own; systemctl is-enabled own").stdout == "active\nenabled\n"
-    assert do(host, "unit_active", **asked) == Ended("done")
-    assert do(host, "disable_unit", **asked) == Ended("done")
-    assert do(host, "disable_unit", **asked) == Ended("already")
+    assert do(host, "unit_active", asked) == Ended("done")
+    assert do(host, "disable_unit", asked) == Ended("done")
+    assert do(host, "disable_unit", asked) == Ended("already")
     assert host.run("systemctl is-enabled own", check=False).stdout == "disabled\n"
 
 

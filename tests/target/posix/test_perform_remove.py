@@ -56,7 +56,7 @@ def do(
         seen.append(rest)
         return answer
 
-    return perform(run, kind, timeout=timeout, **args), seen[0]
+    return perform(run, kind, args, timeout=timeout), seen[0]
 
 
 def fails(ended: Ended, failure: str, *words: str) -> None:
@@ -95,8 +95,10 @@ def test_a_package_that_says_no(tmp_path: Path) -> None:
 
 def test_a_package_that_is_not_there(tmp_path: Path) -> None:
     assert do(tmp_path, "", "remove_package", manager="apt", package="no-such-thing")[0] == Ended("already")
-    asked: dict[str, Value] = {"product": "x", "packages": ["no-such-thing"], "programs": ["/opt/no/such/thing"]}
-    assert do(tmp_path, "", "confirm_absent", **asked)[0] == Ended("done")
+    ended, _ = do(
+        tmp_path, "", "confirm_absent", product="x", packages=["no-such-thing"], programs=["/opt/no/such/thing"]
+    )
+    assert ended == Ended("done")
 
 
 def test_no_database_that_could_be_asked(tmp_path: Path) -> None:
@@ -288,7 +290,7 @@ def chain(folder: Path, made: str, name: str = "own_bypass", after: str = "") ->
         seen.append(rest)
         return answer
 
-    return perform(run, "purge_chain", timeout=30, table="mangle", chain=name), seen[0]
+    return perform(run, "purge_chain", {"table": "mangle", "chain": name}, timeout=30), seen[0]
 
 
 MADE = "iptables-legacy -t mangle -N own_bypass; ip6tables-legacy -t mangle -N own_bypass"
