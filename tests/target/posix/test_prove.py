@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -298,3 +299,12 @@ def test_an_end_from_outside_cleans_up(tmp_path: Path, mount: Path) -> None:
         while list(mount.iterdir()):
             assert time.monotonic() < until + 20
             time.sleep(0.1)
+
+
+def test_a_shell_whose_printf_is_a_program_is_refused(tmp_path: Path) -> None:
+    """The test file would stand in that program's arguments, for all to read."""
+    if shutil.which("mksh") is None:
+        pytest.skip("no mksh on this machine: a shell without a printf of its own")
+    found = prove(on_demand(tmp_path, tmp_path), ("mksh",))
+    assert (found.result, found.control_ok) == ("error", None), found
+    assert "no printf of its own" in found.detail
