@@ -16,6 +16,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     exclusive,
     extra,
     hand,
+    inhibitors,
     job,
     knowledge,
     look,
@@ -155,9 +156,13 @@ class ActionModule(ActionBase):
             why = f"is {plan.state}" if plan.state != "act" else f"has no step in the phase {phase}"
             return {**result, "skipped_because": f"the plan of {plan.host} {why}"}
         settings, desk, hide = self._desk(folder, task_vars)
-        if refused := performing.closed(plan, settings, datetime.datetime.now(datetime.UTC)):
-            return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {'; '.join(refused)}"}
-        done = ran.of(folder, plan.host).phases
+        told = ran.of(folder, plan.host)
+        done = told.phases
+        # What was begun within the window is brought to its end.
+        begun = any(item.phase == "commit" and item.state == "ended" for item in done)
+        refused = "" if begun else "; ".join(performing.closed(plan, settings, datetime.datetime.now(datetime.UTC)))
+        if refused and (told.plan is None or told.plan.digest() != plan.digest()):
+            return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {refused}"}
         # First: a phase that was passed over has left no record, and those after it are not missing it.
         if why := performing.before(plan, phase, done):
             return {**result, "skipped_because": why}
@@ -165,8 +170,8 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
         sealed = self._sealed(plan, phase)
         # The first phase of a run looks again: between the plan and now a person, or another tool, may have been there.
-        if not done and (changed := self._compare(plan, settings, desk, hide, task_vars)):
-            came = Performed(phase=phase, digest=plan.digest(), state="refused", message=changed)
+        if refused or (not done and (refused := self._compare(plan, settings, desk, hide, task_vars))):
+            came = Performed(phase=phase, digest=plan.digest(), state="refused", message=refused)
         else:
             came = self._run(folder, plan, sealed, settings, desk, task_vars)
         came = Performed.from_dict(hide.tree(came.to_dict()))
@@ -178,9 +183,12 @@ class ActionModule(ActionBase):
             result["skipped_because" if came.state == "refused" else "msg"] = came.message
         if came.reboot:
             result["reboot"] = True
-            result["reboot_allowed"] = settings.reboot != "never" and not performing.closed(
-                plan, settings, datetime.datetime.now(datetime.UTC)
-            )
+            why = performing.no_restart(plan, settings, datetime.datetime.now(datetime.UTC))
+            if not why and "logged_on_sessions" not in desk.controller.waived:
+                why = self._users(plan, settings, desk, hide, task_vars)
+            result["reboot_allowed"] = not why
+            if why:
+                result["msg"] = f"no restart: {why}"
         return result
 
     def _desk(self, folder: RunFolder, task_vars: dict[str, t.Any]) -> tuple[Policy, Desk, redact.Redactor]:
@@ -212,6 +220,15 @@ class ActionModule(ActionBase):
         return "plan_changed: the host is not as it was when it was planned: " + "; ".join(
             blocked or approved.changes(plan, found.plan)
         )
+
+    def _users(
+        self, plan: Plan, settings: Policy, desk: Desk, hide: redact.Redactor, task_vars: dict[str, t.Any]
+    ) -> str:
+        """Who is logged on now, hours after the plan perhaps; empty when nobody is."""
+        found = look.at_host(self, plan.host, settings, knowledge.catalog(), desk, hide, task_vars)
+        if found.case is None:
+            return "the host does not say whether somebody is logged on"
+        return "; ".join(inhibitors.sessions(found.case))
 
     def _run(
         self,

@@ -17,7 +17,7 @@ from . import (
 )
 from .case import Case
 from .inhibitors_base import Inhibitor, Met, joined
-from .inhibitors_host import closed, duplicates
+from .inhibitors_host import closed, duplicates, sessions
 from .plan import Hit, Waived
 
 INHIBITORS: t.Final[tuple[Inhibitor, ...]] = (
@@ -33,7 +33,7 @@ IDS: t.Final[tuple[str, ...]] = tuple(inhibitor.id for inhibitor in INHIBITORS)
 WAIVABLE: t.Final[frozenset[str]] = frozenset(i.id for i in INHIBITORS if i.waivable)
 _BY_ID: t.Final[Mapping[str, Inhibitor]] = {inhibitor.id: inhibitor for inhibitor in INHIBITORS}
 
-__all__ = ("IDS", "INHIBITORS", "WAIVABLE", "Inhibitor", "closed", "duplicates", "find", "hit")
+__all__ = ("IDS", "INHIBITORS", "WAIVABLE", "Inhibitor", "closed", "duplicates", "find", "hit", "sessions")
 
 
 def find(case: Case) -> tuple[Hit, ...]:

@@ -103,12 +103,17 @@ def _roles(case: Case, wanted: frozenset[str], lacking: str) -> Iterator[Met]:
 def _sessions(case: Case) -> Iterator[Met]:
     if case.policy.reboot == "never" or not (removed(case) or puts(case)):
         return
+    yield from map(Met, sessions(case))
+
+
+def sessions(case: Case) -> Iterator[str]:
+    """Who is logged on at the host."""
     for record in records(case, "sessions"):
         if record.get("state") == "closing":  # logged off; something the user started still runs
             continue
         words = named(word for word in (record.get("kind", ""), record.get("state", "")) if word)
-        yield Met(f"{record.get('user') or 'somebody'} is logged on ({words or 'kind unknown'})")
-    yield from doubt(case, "sessions", "whether somebody is logged on")
+        yield f"{record.get('user') or 'somebody'} is logged on ({words or 'kind unknown'})"
+    yield from (met.diagnosis for met in doubt(case, "sessions", "whether somebody is logged on"))
 
 
 def _desktop(case: Case) -> Iterator[Met]:

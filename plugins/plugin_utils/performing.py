@@ -8,7 +8,7 @@ import datetime
 import typing as t
 from collections.abc import Mapping, Sequence
 
-from . import canonical
+from . import canonical, inhibitors
 from .outcome import Outcome
 from .plan import Plan
 from .policy import Policy
@@ -115,9 +115,24 @@ def closed(plan: Plan, settings: Policy, now: datetime.datetime) -> list[str]:
             'nobody consented to the removal: give it for this run with -e \'{"evict_consent": ["remove"]}\' (a '
             "survey counts, inventory and group_vars do not)"
         )
-    if settings.windows and not any(window.start <= now < window.end for window in settings.windows):
-        found.append("no maintenance window of `evict_windows` is open now: wait for one, or change the setting")
+    if shut := inhibitors.closed(settings, now):
+        found.append(f"{shut}: wait for one, or change `evict_windows`")
     return found
+
+
+def no_restart(plan: Plan, settings: Policy, now: datetime.datetime) -> str:
+    """Why the host must not be restarted now, whoever asks for it; empty when it may.
+
+    Args:
+        plan: of the host; one without the step was approved without a restart.
+        settings: of this run.
+        now: the time, UTC.
+    """
+    if settings.reboot == "never":
+        return "`evict_reboot` is `never`"
+    if not any(step.kind == "reboot" for step in plan.steps):
+        return "the plan has no restart"
+    return "; ".join(closed(plan, settings, now))
 
 
 def missing(plan: Plan, phase: Phase, done: Sequence[Performed]) -> str:

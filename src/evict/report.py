@@ -52,7 +52,7 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("--limit", type=int, default=0, help="most lines for single hosts, 0 for all (text)")
     given = parser.parse_args(args)
     if (given.run is None) == (given.from_events is None):
-        raise UsageError("name a run folder, or the events of a job with --from-events; one of the two")
+        parser.error("name a run folder, or the events of a job with --from-events; one of the two")
     if given.out is None and given.format in _FOR_A_FILE and sys.stdout.isatty():
         raise UsageError(f"{given.format} is for a file: name one with --out, such as --out report.{given.format}")
     book = _by_events(given) if given.run is None else _by_evidence(given)
