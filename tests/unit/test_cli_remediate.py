@@ -106,7 +106,7 @@ def test_the_playbook_and_the_exit_code(
     called = [f"evict.kaspersky.{name}", ["--skip-tags", gate, *args], {"evict_fail_on": []}]
     assert f"called {json.dumps(called)}\n" in said
     meaning = {"remediate": remediate, "protect": protect, "verify": verify}[name].MEANING
-    assert f"exit code {code}: {meaning[code]}" in said  # type: ignore[attr-defined]
+    assert f"exit code {code}: {meaning[code]}" in said
     if name != "verify":
         assert f"{name}: 3 (a, b, c) of 3 hosts in the inventory\nwaves: 1, 2\napproved plan: none;" in said
     else:
