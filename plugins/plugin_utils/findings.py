@@ -123,9 +123,13 @@ def _process(signal: Signal, record: Record) -> Weight:
     return Weight.ELSEWHERE if record.get("root") == "other" else Weight.LIVE
 
 
+# Of a unit that hangs while it stops, processes are there. One that is activating may only wait for its next try.
+_ALIVE: t.Final = ("active", "reloading", "deactivating")
+
+
 def _unit(signal: Signal, record: Record) -> Weight:
     del signal
-    return Weight.LIVE if record.get("active") == "active" and record.get("kind") != "dropin" else Weight.RESIDUE
+    return Weight.LIVE if record.get("active") in _ALIVE and record.get("kind") != "dropin" else Weight.RESIDUE
 
 
 def _uninstall(signal: Signal, record: Record) -> Weight:

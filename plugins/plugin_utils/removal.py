@@ -221,7 +221,10 @@ def _step(
 
 
 def _live_unit(finding: Finding) -> bool:
-    return finding.signal.kind == "unit" and finding.weight is Weight.LIVE
+    """A unit that runs, stops, or is about to start: a package's script would wait for it without end."""
+    if finding.signal.kind != "unit" or finding.record.get("kind") == "dropin":
+        return False
+    return finding.weight is Weight.LIVE or finding.record.get("active") == "activating"
 
 
 def _packages(product: Product) -> tuple[tuple[str, str], ...]:

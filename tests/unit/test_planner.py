@@ -50,6 +50,24 @@ def test_the_stop_has_the_patience_of_the_product() -> None:
     assert remove.timeout >= 660
 
 
+@pytest.mark.parametrize(
+    ("active", "stops"),
+    [
+        ("active", True),
+        ("reloading", True),
+        ("deactivating", True),
+        ("activating", True),
+        ("inactive", False),
+        ("failed", False),
+    ],
+)
+def test_a_unit_that_is_not_at_rest_is_stopped_first(active: str, stops: bool) -> None:
+    """Of one that hangs while it stops, the package's own script would wait for the end."""
+    unit = {"name": "kesl.service", "kind": "file", "active": active, "enabled": "enabled"}
+    plan = planner.plan(cases.case(products=["kesl"], probes={"units": [unit]}))
+    assert any(s.kind == "stop_unit" for s in plan.steps) == stops
+
+
 def test_an_agent_alone_goes_without_a_condition() -> None:
     plan = planner.plan(cases.case(products=["klnagent64"]))
     assert {s.condition.name for s in plan.steps if s.section == "remove"} == {"always"}
