@@ -255,7 +255,7 @@ place() { # PATH -> dir; false: nothing of ours belongs there
   while [ -n "$rest" ]; do
     walked=$walked/${rest%%/*} rest=${rest#*/}
     if [ -h "$walked" ]; then
-      wrong link_in_the_way '' "$walked is a link, and nothing is written through links: make it a folder, or mount the other place there"
+      wrong linked_parent '' "$walked is a link, and nothing is written through links: make it a folder, or mount the other place there"
       return 1
     elif [ -e "$walked" ] && [ ! -d "$walked" ]; then
       wrong unsafe_path '' "$walked is no folder"
@@ -337,7 +337,7 @@ inside() { # NAME: no link on its way
   walked=$staging rest=$1/
   while [ -n "$rest" ]; do
     walked=$walked/${rest%%/*} rest=${rest#*/}
-    [ ! -h "$walked" ] || { wrong link_in_the_way '' "$walked is a link" && return 1; }
+    [ ! -h "$walked" ] || { wrong linked_parent '' "$walked is a link" && return 1; }
   done
 }
 

@@ -105,7 +105,7 @@ def archive(digest: str, settings: Mapping[str, t.Any]) -> Case:
 
 
 def plan(host: Host, made: Case, *, patience: int = 0) -> Plan:
-    """The provider's own steps, all of them, as a plan for the host; `patience`: seconds for each step of the commit."""
+    """The provider's own steps, all of them, as a plan for the host; `patience`: seconds of a step of its commit."""
     steps = covers.whole(made, "replacement")
     assert steps.faults == ()
     machine = host.run("cat /etc/machine-id").stdout.strip()

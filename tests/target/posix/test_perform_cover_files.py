@@ -174,10 +174,10 @@ def test_nothing_is_written_through_a_link(do: Run, conf: Path, tmp_path: Path) 
     outside.mkdir()
     (conf.parent / "here").symlink_to(outside)
     ended = do("write_file", path=str(conf.parent / "here" / "x"), text="x", mode="0644")
-    assert ended.name == "link_in_the_way"
+    assert ended.name == "linked_parent"
     assert names(outside) == []
     (outside / "theirs").write_text("theirs")
-    assert do("remove_file", path=str(conf.parent / "here" / "theirs")).name == "link_in_the_way"
+    assert do("remove_file", path=str(conf.parent / "here" / "theirs")).name == "linked_parent"
     assert names(outside) == ["theirs"]
 
 
@@ -374,4 +374,4 @@ def test_a_file_of_an_archive_gets_its_place_and_owner(do: Run, base: Path, conf
     assert (conf.read_bytes(), conf.owner(), mode(conf)) == (DATA, owner, "0644")
     assert do("place_file", owner=owner, **{**args, "name": "database/none"}).name == "not_staged"
     (base / "staging" / "database" / "away").symlink_to("/etc")
-    assert do("place_file", owner=owner, **{**args, "name": "database/away/passwd"}).name == "link_in_the_way"
+    assert do("place_file", owner=owner, **{**args, "name": "database/away/passwd"}).name == "linked_parent"

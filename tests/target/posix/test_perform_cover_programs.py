@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import script
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import KINDS
+from tests import tree
 from tests.target.posix import covering
 from tests.target.posix.covering import End, run
 
@@ -146,3 +147,13 @@ def test_each_kind_of_linux_is_there() -> None:
     text = "".join((covering.PROBES / part).read_text() for part in script.JOB)
     there = set(re.findall(r"^kind_([a-z_]+)\(\)", text, re.MULTILINE))
     assert there == {name for name, kind in KINDS.items() if "linux" in kind.platforms}
+
+
+def test_each_class_of_failure_is_told_in_the_documentation() -> None:
+    parts = ("perform_packages.sh", "perform_managers.sh", "perform_files.sh", "perform_programs.sh")
+    text = "".join((covering.PROBES / part).read_text() for part in parts)
+    classes = set(re.findall(r"\b(?:wrong |class=)([a-z][a-z_]+)", text))
+    classes |= set(re.findall(r"fail_managed [^\n]* ([a-z]+_[a-z_]+) (?:&&|\|\|)", text))
+    assert {"hash_mismatch", "not_installed", "still_there", "disk_full"} <= classes
+    told = set(re.findall(r"`([a-z_]+)`", (tree.ROOT / "docs" / "failures.md").read_text()))
+    assert sorted(classes - told) == []
