@@ -42,6 +42,9 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RunFold
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.secret_vault import SecretError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import Phase
 
+_LINUX_ONLY: t.Final = (
+    "this version performs on Linux only; for this host it makes the plan, which a person carries out: see the plan"
+)
 _PHASES: t.Final = ("stage", "commit", "finish")
 _FOLDER: t.Final = ("evict_out", "evict_evidence_dir", "evict_run")
 _DIGEST: t.Final = re.compile(r"[0-9a-f]{64}\Z")
@@ -155,6 +158,10 @@ class ActionModule(ActionBase):
         if plan.state != "act" or not any(step.phase == phase for step in plan.steps):
             why = f"is {plan.state}" if plan.state != "act" else f"has no step in the phase {phase}"
             return {**result, "skipped_because": f"the plan of {plan.host} {why}"}
+        if plan.platform != "linux":
+            came = Performed(phase=phase, digest=plan.digest(), state="refused", message=_LINUX_ONLY)
+            folder.record(plan.host, performing.DONE, came.to_dict())
+            return {**result, "state": came.state, "skipped_because": came.message}
         settings, desk, hide = self._desk(folder, task_vars)
         told = ran.of(folder, plan.host)
         done = told.phases
