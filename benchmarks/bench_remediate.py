@@ -18,18 +18,21 @@ import statistics
 import sys
 import tempfile
 import typing as t
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.lab.linux import takeover
 from tests.lab.linux.lab import Host, Lab
 from tests.lab.linux.states import STATES
 
-from . import supply
 from .fleet import Cost, Meter
 
 BOUND: t.Final = 1 / 3  # of the tasks and the controller CPU of the role
 PLAY: t.Final = Path(__file__).with_name("builtin_remediate") / "play.yml"
 RECAP: t.Final = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
+# Parts of the test sample, which is whole in no file of ours.
+SAMPLE: t.Final = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")
 CONSENT: t.Final = {
     "evict_hosts": "all",
     "evict_consent": ["remove", "unprotected"],
@@ -77,7 +80,7 @@ def main() -> int:
         for number in range(given.rounds):
             for name in sorted(runs, reverse=bool(number % 2)):
                 print(f"round {number + 1} of {given.rounds}: {name}", file=sys.stderr, flush=True)
-                fleet.restore(fresh=bool(number) or bool(sum(map(len, runs.values()))))
+                fleet.restore(fresh=any(runs.values()))
                 runs[name].append(fleet.run(name, number))
     medians = {
         name: {key: statistics.median(run.figures()[key] for run in found) for key in found[0].figures()}
@@ -100,25 +103,23 @@ class Contestants:
             host.name: host.vars(proxy=False, ansible_python_interpreter="/usr/bin/python3") for host in meter.hosts
         }
         self.inventory = meter.lab.inventory(self.folder / "hosts", variables)
-        self.packages = supply.packages_of(meter.lab, self.folder / "packages")
-        (self.folder / "policy.json").write_text(json.dumps({**supply.POLICY, **CONSENT}))
-        (self.folder / "builtin.json").write_text(
-            json.dumps(
-                {"builtin_database_urls": supply.URLS, "builtin_residue": RESIDUE, "builtin_sample": supply.SAMPLE}
-            )
-        )
 
     def restore(self, *, fresh: bool) -> None:
         """The state of the beginning on all hosts; made anew with `fresh`."""
 
-        def one(host: Host) -> None:
+        def one(host: Host) -> Mapping[str, t.Any]:
             if fresh:
                 host.reset()
-            supply.offer(host, self.packages)
+            policy = takeover.clamav(host)
             STATES["everything"].make(host)
+            return policy
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(one, self.meter.hosts))
+            policy, *_ = pool.map(one, self.meter.hosts)
+        urls = policy["evict_replacement_settings"]["database_urls"]
+        (self.folder / "policy.json").write_text(json.dumps({**policy, **CONSENT}))
+        values = {"builtin_database_urls": urls, "builtin_residue": RESIDUE, "builtin_sample": SAMPLE}
+        (self.folder / "builtin.json").write_text(json.dumps(values))
         self.meter.ready()
 
     def run(self, name: str, number: int) -> Run:
@@ -137,6 +138,10 @@ class Contestants:
             # A run that is cheap because it did not do the work is no contestant.
             if host.run(f"{GONE} && {COVERED}", check=False).returncode != 0:
                 raise RuntimeError(f"{name}: {host.name} is not as it should be\n{self.meter.said[-3000:]}")
+        if name == "remediate":
+            rows = json.loads((self.folder / f"run-{number}" / "rows.json").read_text())["rows"]
+            if {row["verdict"] for row in rows} != {"replaced"}:
+                raise RuntimeError(f"rows are not as they should be: {rows}")
         return Run(cost, _tasks(self.meter.said))
 
 

@@ -71,6 +71,17 @@ def existing(state: str, before: str = ":") -> Callable[[Host], Policy]:
     return make
 
 
+def clamav(state: str) -> Callable[[Host], Policy]:
+    """ClamAV is installed from the host's own repository."""
+
+    def make(host: Host) -> Policy:
+        policy = takeover.clamav(host)
+        STATES[state].make(host)
+        return policy
+
+    return make
+
+
 def package(state: str) -> Callable[[Host], Policy]:
     """The other vendor's scanner is installed from a package file that lies on the host."""
 
@@ -99,11 +110,14 @@ def wrong(name: str) -> Callable[[Host], Policy]:
 
 
 GOES = ("present", "replaced_unproved", "nothing_to_do")
+PROVED = ("present", "replaced", "nothing_to_do")
 CLEARED = ("leftovers", "replaced_unproved", "nothing_to_do")
 STAYS = ("blocked",) * 3
 SCENARIOS: Mapping[str, Mapping[str, Machine]] = {
     "remediate-deb": {
-        "everything": Machine("deb12", "nopass", package("everything"), GOES),
+        "everything": Machine(
+            "deb12", "nopass", clamav("everything"), PROVED, unit="clamav-daemon.service", process="clamd"
+        ),
         "residue": Machine("deb13", "withpass", existing("rc"), CLEARED),
     },
     "remediate-rpm": {

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from . import real_clamav
 from .lab import Host
 
 COVER = "shield"
@@ -25,6 +26,24 @@ CLAMAV: Mapping[str, Any] = {
     "evict_replacement_settings": {"updates": "mirror", "database_mirror": "http://127.0.0.1:22"},
     **NO_FALLBACK,
 }
+
+
+def clamav(host: Host) -> Mapping[str, Any]:
+    """The distribution's own ClamAV out of the host's repository, with signatures of our own from a web server on it.
+
+    Args:
+        host: of the root deb12; gets repository, signatures and server.
+    """
+    real_clamav.offer(host)
+    real_clamav.signatures(host)
+    host.run(f"apt-get -qq update\n{real_clamav.SERVE}")
+    urls = [f"{real_clamav.WEB}/{name}" for name in ("lab.ndb", "daily.cud")]
+    return {
+        "evict_replacement": "clamav",
+        "evict_replacement_source": {"method": "repository"},
+        "evict_replacement_settings": {"updates": "custom", "database_urls": urls},
+        **NO_FALLBACK,
+    }
 
 
 def installed(host: Host) -> Mapping[str, Any]:
