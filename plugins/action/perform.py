@@ -29,6 +29,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     redact,
     refusal,
     sending,
+    twins,
 )
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import CatalogError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.desk import Desk, DeskError
@@ -176,6 +177,8 @@ class ActionModule(ActionBase):
         if never := performing.missing(plan, phase, done):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
         sealed = self._sealed(plan, phase)
+        if not done and (twin := twins.claim(folder.path, plan.machine, plan.host)) != plan.host:
+            refused = f"duplicate_machine_id: this run has changed the same machine as {twin}: tell them apart first"
         # The first phase of a run looks again: between the plan and now a person, or another tool, may have been there.
         if refused or (not done and (refused := self._compare(plan, settings, desk, hide, task_vars))):
             came = Performed(phase=phase, digest=plan.digest(), state="refused", message=refused)

@@ -11,14 +11,14 @@ version_added: "0.1.0"
 description:
   - Sends one phase of the plan that M(evict.kaspersky.scan) wrote into the run folder to the host, as a sealed job that
     needs no controller once it has begun, and follows it to its end. Linux hosts only; a Windows host is told so.
-  - Before the first phase of a run it looks at the host again and makes the plan again. Another digest is refused, and so
-    are a missing consent, a closed maintenance window, a host that another run is changing, and a phase whose earlier ones
-    were not performed in this run.
+  - Before the first phase of a run it looks at the host again and makes the plan again. Another digest is refused, and
+    so are a missing consent, a closed maintenance window, a host that another run is changing, and a phase whose
+    earlier ones were not performed in this run.
   - A job that an earlier run has left on the host is followed to its end, or taken up where it broke off.
   - What happens on the host is a result and no failed task. The last C(scan) with C(result) judges the host.
   - In check mode it predicts the outcome of each step from the plan. The host is not contacted.
-  - The evidence gets C(performing) before a phase begins and C(performed), with the host's journal, when it ends. What is
-    predicted is the event C(predicted).
+  - The evidence gets C(performing) before a phase begins and C(performed), with the host's journal, when it ends. What
+    is predicted is the event C(predicted).
   - C(delegate_to), C(run_once), C(loop), C(until) and C(async) are refused, and strategies other than C(linear).
 options:
   phase:

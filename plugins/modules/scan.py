@@ -26,15 +26,15 @@ options:
     default: false
   result:
     description:
-      - Look again after the phases of a plan were performed in this run, and judge what became of the host. The row gets
-        one of the verdicts of a remediation.
+      - Look again after the phases of a plan were performed in this run, and judge what became of the host. The row
+        gets one of the verdicts of a remediation.
       - It plans as well, and writes no plan.
     type: bool
     default: false
   verify:
     description:
-      - Look again any day later. Where C(evict_replacement) says what is to protect the host, its health is asked by its
-        own rule, and a host that lost its protection is V(failed_exposed) or V(failed_protected).
+      - Look again any day later. Where C(evict_replacement) says what is to protect the host, its health is asked by
+        its own rule, and a host that lost its protection is V(failed_exposed) or V(failed_protected).
       - A live test that M(evict.kaspersky.prove) made in this run counts.
     type: bool
     default: false

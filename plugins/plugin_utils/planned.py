@@ -29,6 +29,18 @@ from .verdict import Verdict
 
 SCHEMA: t.Final = "evict.kaspersky/plans/1"
 FILE: t.Final = "plan.json"
+# Rows with a plan say so of hosts that were changed: what they are is no plan any more.
+_ACTED: t.Final = frozenset(
+    {
+        Verdict.REPLACED,
+        Verdict.REPLACED_UNPROVED,
+        Verdict.REMOVED_UNPROTECTED,
+        Verdict.REBOOT_PENDING,
+        Verdict.FAILED_PROTECTED,
+        Verdict.FAILED_EXPOSED,
+        Verdict.UNKNOWN,
+    }
+)
 _LEVEL: t.Final = 1  # of compression: a plan repeats much, more effort gains little
 _MOST: t.Final = 16 * 1024 * 1024  # bytes of a plan, as for its file
 
@@ -150,7 +162,8 @@ class Plans(Mapping[str, Plan]):
             del self._packed[host], self._times[host], self._machines[host]
         twice = inhibitors.duplicates(self._machines)
         for row in rows:
-            if row.host not in twice or row.plan_state not in ("act", "blocked"):
+            acted = row.proof or row.verdict in _ACTED
+            if row.host not in twice or row.plan_state not in ("act", "blocked") or acted:
                 yield row
                 continue
             plan = self[row.host]

@@ -88,6 +88,7 @@ CONTROLLER: t.Final = {
     "schemas",
     "secret_vault",
     "transport",
+    "twins",
     "waivers",
 }
 # Modules of the standard library that look at something besides their arguments.
