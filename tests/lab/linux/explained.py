@@ -59,7 +59,7 @@ def package_files(host: Host) -> dict[str, list[str]]:
         if (part := provider.platforms.get("linux")) is not None:
             wanted |= {name for names in part.packages.values() for name in names if "$" not in name}
     if host.family == "rpm":
-        text = host.run("rpm -qa --qf '[%{NAME}\t%{FILENAMES}\n]' || :").stdout
+        text = host.run("rpm -qa --qf '[%{=NAME}\\t%{FILENAMES}\\n]'", check=False).stdout
     else:
         script = 'cd /var/lib/dpkg/info; for l in *.list; do n=${l%.list}; sed "s|^|${n%%:*}\t|" $l; done'
         text = host.run(script).stdout
@@ -155,9 +155,16 @@ def _step(step: Step, files: Files, lists: Mapping[str, Mapping[str, str]]) -> I
 
 
 def _places(product: str, lists: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """The places of a product as the catalog names them: what its own scripts make and remove."""
+    """The places of a product, and those that all products share, as the catalog names them: what its own scripts make
+    and remove."""
     catalog = knowledge.catalog().for_platform("linux")
-    for entry in (entry for entry in catalog if entry.id == product):
+    for entry in catalog:
+        if entry.generic:
+            for residue in entry.residue:
+                if residue.kind == "path" and residue.purge:
+                    yield from _tree(residue.target)
+        if entry.id != product:
+            continue
         for residue in entry.residue:
             if residue.kind == "path":
                 yield from _tree(residue.target)

@@ -137,7 +137,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "prerm_hangs": Misbehaviour(
         why="the package's script that runs before the removal never ends",
         script=f"{INSTALL}; {FLAG}/prerm-hang",
-        told=both(fails("timed_out")),
+        told={"deb": fails("timed_out", again="package_manager_broken"), "rpm": fails("timed_out")},
         checks=(STAYS[0], COVERED),
     ),
     "postrm_fails": Misbehaviour(
@@ -184,6 +184,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         script=f"{INSTALL}; {RESTART}",
         told=both(fails("unit_comes_back")),
         checks=(*STAYS, COVERED),
+        changes=("/etc/init.d",),
     ),
     "unit_rewritten": Misbehaviour(
         why="something else writes the product's unit again whenever it is gone",
@@ -364,6 +365,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         script=f"{KEEP}; {REINSTALL}",
         told=both(fails("still_there")),
         checks=(COVERED,),
+        changes=("/etc/init.d",),
     ),
     # --- the protection
     "cover_dies": Misbehaviour(
