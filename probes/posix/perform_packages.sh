@@ -12,14 +12,27 @@ kind_refresh_packages() {
     *) managed yum_dnf clean expire-cache && managed yum_dnf makecache ;;
   esac
   [ "$code" = 0 ] || { fail_managed 'the lists of the repositories could not be fetched' && return 1; }
-  # apt ends with 0, too, when it could not reach a repository and took an old list of it.
+  # They end with 0, too, when they could not reach a repository: apt takes an old list of it, dnf goes on without it.
   case $nl$answer in
     *"${nl}W: Failed to fetch"* | *"${nl}W: Some index files failed"*)
       [ "$answer" != "${answer#*"$nl"Get:}" ] || [ "$answer" != "${answer#*"$nl"Hit:}" ] ||
         { fail_managed 'no repository could be reached' && return 1; }
       ;;
+    *"${nl}Ignoring repositories: "*) some_left || { fail_managed 'no repository could be reached' && return 1; } ;;
   esac
   status='done'
+}
+
+some_left() { # of the repositories, after dnf has said which it goes without
+  without=${answer#*"${nl}Ignoring repositories: "} && without=", ${without%%"$nl"*},"
+  complaint=$answer
+  managed yum_dnf -q repolist --enabled
+  for row in $answer; do
+    case $row in 'repo id '*) continue ;; esac
+    case $without in *", ${row%% *},"*) ;; *) return 0 ;; esac
+  done
+  answer=$complaint
+  return 1
 }
 
 kind_download_packages() {
