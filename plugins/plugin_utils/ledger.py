@@ -12,7 +12,7 @@ import typing as t
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import breaker, canonical, carried, evidence, files, planned, source, told
+from . import breaker, canonical, carried, deeds, evidence, files, planned, source, told
 from . import events as said
 from .events import Pending
 from .evidence import EvidenceError, Log
@@ -40,7 +40,7 @@ class Ledger:
         started, ended: times in UTC, `ended` empty for a run that was killed.
         versions: of collection, ansible and python that made the evidence.
         sources: by host, for those with a scan: where its evidence is.
-        carried, plans: by host, for those that have one: the row of an earlier run, the plan.
+        carried, plans, deeds: by host, for those that have one: the row of an earlier run, the plan, what was done.
         events: told by the events of a job, so that there is no evidence to check.
     """
 
@@ -56,6 +56,7 @@ class Ledger:
     sources: t.Mapping[str, source.Source] = dataclasses.field(default_factory=dict)
     carried: t.Mapping[str, carried.Item] = dataclasses.field(default_factory=dict)
     plans: planned.Plans = dataclasses.field(default_factory=planned.Plans)
+    deeds: deeds.Deeds = dataclasses.field(default_factory=deeds.Deeds)
     events: bool = False
 
     def totals(self) -> dict[str, int]:
@@ -118,13 +119,15 @@ def build(
 
     judged: dict[str, Row] = {}
     sources: dict[str, source.Source] = {}
-    plans = planned.Plans()
+    plans, done = planned.Plans(), deeds.Deeds()
     # One host at a time: the observations of a large fleet do not fit into memory together.
     for name in [] if memory_only else _host_files(folder, sums):
         host, read = _host_log(folder, name, by_file.get(name), sums)
         if isinstance(read, Log) and read.records and log.records and read.records[0].run != log.records[0].run:
             read = "its evidence fails verification: it is of another run"
         judged[host] = judge(host, read)
+        if isinstance(read, Log):
+            done.take(host, read.records)
         if isinstance(read, Log) and (found := source.of(read)):
             sources[host] = found
         known.setdefault(host)
@@ -152,6 +155,7 @@ def build(
         sources=sources,
         carried={host: item for host, item in taken.items() if item and host not in wanted},
         plans=plans,
+        deeds=done,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     canonical,
     carried,
+    deeds,
     evidence,
     ledger,
     planned,
@@ -44,11 +45,17 @@ def main(args: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="the run folder")
     folder = folder_of(parser.parse_args(args).run)
     names = ledger.listing(folder)
-    logs = {name: evidence.load(folder / name) for name in names if is_log(name)}
-    problems = [f"{name}: {fault}" for name, log in logs.items() for fault in log.problems]
-    problems += [f"{name}: {fault}" for name, log in logs.items() for fault in _form(log)]
-    problems += [f"{name}: {fault}" for name, log in logs.items() if name == RUN_LOG for fault in _taken(log)]
-    cut = [name for name, log in logs.items() if log.cut]
+    problems: list[str] = []
+    cut: list[str] = []
+    records = files = 0
+    own: evidence.Log | None = None
+    for name in filter(is_log, names):  # one at a time: those of a large fleet do not fit into memory together
+        log = evidence.load(folder / name)
+        files, records = files + 1, records + len(log.records)
+        more = _taken(log) if name == RUN_LOG else deeds.faults(log.records)
+        problems += [f"{name}: {fault}" for fault in (*log.problems, *_form(log), *more)]
+        cut += [name] if log.cut else []
+        own = log if name == RUN_LOG else own
     try:
         body = ledger.manifest(folder)
     except EvidenceError as exc:
@@ -65,14 +72,13 @@ def main(args: Sequence[str]) -> int:
         print(f"cut    {text.inert(name)}: its last line was not written to the end; all lines before it count")
     for fault in stale if body is None else ():
         print(f"old    {text.inert(fault)}: evict report {folder} writes it again")
-    records = sum(len(log.records) for log in logs.values())
     state = "complete" if body is not None else "incomplete (no manifest: the run was killed), but valid"
-    if body is not None and not _ended(logs.get(RUN_LOG)):
+    if body is not None and not _ended(own):
         state = "complete, of a run that was interrupted"
     if problems:
         state = f"NOT valid, {len(problems)} faults"
-    print(f"{folder}: {records} records in {len(logs)} files, {state}")
-    if not any(name == RUN_LOG and log.records for name, log in logs.items()):
+    print(f"{folder}: {records} records in {files} files, {state}")
+    if own is None or not own.records:
         print(f"WRONG  {RUN_LOG}: it holds no record, so the hosts of the run are not known")
         problems.append(RUN_LOG)
     print(NOTE)
