@@ -242,6 +242,7 @@ LEFT = (
 
 def left(change: snapshot.Change) -> bool:
     """Is it nothing but a trace of packages that came and went? A folder's own time of change is one."""
-    folder = change.before.startswith("dir ") and change.after.startswith("dir ")
-    same = change.before.partition(" mtime=")[0] == change.after.partition(" mtime=")[0]
+    before, after = change.before or "", change.after or ""
+    folder = before.startswith("dir ") and after.startswith("dir ")
+    same = before.partition(" mtime=")[0] == after.partition(" mtime=")[0]
     return change.path.startswith(LEFT) or (folder and same)
