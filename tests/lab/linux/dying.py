@@ -74,7 +74,7 @@ class Watched:
         """Has the job reached its end?"""
         return any(line.event == "close" for line in self.lines())
 
-    def when(self, step: str, then: Callable[[], None], patience: float = 240) -> None:
+    def when(self, step: str, then: Callable[[], None], patience: float = 900) -> None:
         """Wait until the job has come to a step, and do something at once.
 
         Raises:

@@ -76,7 +76,7 @@ def died(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
         bring(hosts[case], INSTALL, ["kesl"])
         policies[key_of(*case)] = takeover.installed(hosts[case])
 
-    collection = lowered.collection(where / "lowered", step=120)
+    collection = lowered.collection(where / "lowered", stop=60, step=300)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(make, CASES))
     inventory = remediating.inventory_of({key_of(*case): host for case, host in hosts.items()}, policies)
@@ -97,7 +97,7 @@ def died(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 
         watched.when(step, both)
         time.sleep(AWAY)
-        until(watched.closed, f"{step}: the job does not end without a controller", 240)
+        until(watched.closed, f"{step}: the job does not end without a controller", 900)
         found.alone[step] = covered(host)
 
     def strike(case: tuple[str, str], watched: Watched) -> None:
