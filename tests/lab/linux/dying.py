@@ -84,7 +84,7 @@ class Watched:
         while not self.reached(step):
             if time.monotonic() > end:
                 raise LabError(f"{self.host.name}: the job did not come to {step} within {patience:.0f} s")
-            time.sleep(0.02)
+            time.sleep(0.05)
         then()
 
     def kill_performer(self) -> None:
