@@ -279,7 +279,11 @@ yum_dnf_plan() {
   for row in $answer; do
     case $row in
       'Installing'*: | 'Upgrading'*: | 'Updating'*: | 'Downgrading'*: | 'Reinstalling'*: | 'Removing'*: | 'Transaction Summary'*) section=$row ;;
-      '    replacing '* | '     replacing '*) row=${row#*replacing } && removed=$removed${row%% *}$nl ;;
+      '    '*replacing\ *)
+        row=${row#*replacing}
+        row=${row#"${row%%[! ]*}"}
+        removed=$removed${row%% *}$nl
+        ;;
       '  '*) ;;
       ' '*)
         row=${row# } && row=${row%% *}
