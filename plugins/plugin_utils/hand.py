@@ -13,9 +13,9 @@ import json
 import os
 import time
 import typing as t
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from . import canonical, journal, knowledge, transport
+from . import canonical, journal, knowledge, redact, transport
 from .job import Job
 from .observation import Observation
 from .performing import Performed
@@ -75,7 +75,7 @@ def run(
         "SINCE": "0",
         "PLAN": canonical.dumps(plan.to_dict()).decode("utf-8"),
         "JOB": knowledge.JOB_SH + sealed.posix(),
-        "SECRETS": "\n".join(f"{name}={value.encode('utf-8').hex()}" for name, value in sorted(secrets.items())),
+        "SECRETS": "\n".join(_told(secrets)),
         "SENT": "\n".join(f"{name}={path}" for name, path in sorted(sent.items())),
     }
     end = time.monotonic() + sum(s.timeout for s in plan.steps if s.phase == sealed.phase) + _MARGIN
@@ -103,6 +103,12 @@ def run(
         values = start if came.state == "died" else {**base, "OP": "watch"}
         progress(journal.Journal.of(lines).step)
     return _lost(plan, sealed, lines, message)
+
+
+def _told(secrets: Mapping[str, str]) -> Iterator[str]:
+    """The secrets for the job, and after a `=` what it has to blank besides them in what programs say."""
+    yield from (f"{name}={value.encode('utf-8').hex()}" for name, value in sorted(secrets.items()))
+    yield from (f"={form}" for form in redact.repeated(secrets.values()))
 
 
 def _ask(action: ActionBase, values: Mapping[str, str], task_vars: Mapping[str, t.Any]) -> journal.Answer | Trouble:

@@ -16,6 +16,7 @@ HIDDEN: t.Final = "REDACTED"
 _SHORTEST: t.Final = 3  # a shorter "secret" would blank half of every message
 _WORD: t.Final = 6  # a shorter one is a word that may stand in a name by chance
 _LONGEST: t.Final = 65_536  # characters of a message that are looked at
+_REPEATED: t.Final = 512  # characters of a secret of which a host is told all forms
 
 # What looks like a secret though nobody named it: `password=...`, `"token": "..."`, `-p:...`, a login in an address.
 _ASSIGNED: t.Final = re.compile(
@@ -30,6 +31,7 @@ def _forms(secret: str) -> Iterator[str]:
     """The forms in which hosts, shells, libraries and Ansible send a secret back."""
     yield from (secret, "\0".join(secret), ascii(secret)[1:-1], secret.replace("\\", "\\\\"))
     yield from _quoted(secret)
+    yield secret.encode("latin-1", "replace").decode("utf-8", "replace")  # what a host of another encoding says
     for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
         raw = secret.encode(encoding, "surrogatepass")
         yield from _hex(raw)
@@ -72,6 +74,23 @@ def _base64(raw: bytes) -> Iterator[str]:
         found.append(whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6])
     for encoded in (one for one in found if len(one) > _SHORTEST):
         yield from (encoded, encoded.replace("+", "-").replace("/", "_"))
+
+
+def repeated(secrets: Iterable[str]) -> list[str]:
+    """The forms, other than themselves, in which programs of a host may repeat secrets: for its logs, longest first.
+
+    Args:
+        secrets: of a job. A long one, such as a whole document, has too many forms; itself it is known anyhow.
+    """
+    given = set(secrets)
+    short = [secret for secret in given if len(secret) <= _REPEATED]
+    found = {form for secret in short for form in _forms(secret)}
+    # The bytes of UTF-16 lose their zeros in a shell.
+    wide = (secret.encode(name, "surrogatepass") for secret in short for name in ("utf-16-le", "utf-16-be"))
+    found |= {raw.replace(b"\0", b"").decode("utf-8", "surrogateescape") for raw in wide}
+    # A line of text each.
+    fit = [form for form in found - given if len(form) >= _WORD and not re.search(r"[\0\r\n]", form)]
+    return sorted(fit, key=lambda form: (-len(form), form))
 
 
 # Variables of a connection or of become whose values are secrets, whatever plugin they are for.

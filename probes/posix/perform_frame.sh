@@ -94,13 +94,16 @@ j_take() { # what was sent; it is there unless this job has begun again by itsel
   fi
   printf '%s\n' "$$ $j_born $boot" >"$j_folder/pid"
   [ ! -f "$j_letter" ] || { j_secrets=$(cat -- "$j_letter") && rm -f -- "$j_letter"; }
+  j_forms=
   for pair in $j_secrets; do
+    case $pair in =*) j_forms=$j_forms${pair#=}$nl && continue ;; esac # another form of one, the longest first
     unhex "${pair#*=}"
     for text in $plain; do # each line of it; a short one among others would blank everything
       case $plain in *"$nl"*) case ${#text} in [123]) continue ;; esac ;; esac
       j_longest_first "$text"
     done
   done
+  j_blanks=$j_forms$j_blanks
 }
 
 j_longest_first() { # TEXT to be blanked: one that holds another comes before it
