@@ -36,8 +36,13 @@ def lab_of(path: Path) -> str | None:
     return LABS.get(path.relative_to(LAB).parts[0], OTHERS)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the labs unless they are asked for and can run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip the labs unless they are asked for and can run. Side by side run files, and the whole Linux lab as one: its
+    hosts are many."""
+    if config.getoption("dist", "no") == "loadgroup":
+        for item in items:
+            lab = lab_of(item.path)
+            item.add_marker(pytest.mark.xdist_group(LABS["linux"] if lab == LABS["linux"] else str(item.path)))
     why = None
     if not flag("EVICT_LAB"):
         why = "set LAB=1, needs root"
