@@ -12,7 +12,7 @@ import typing as t
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from . import canonical, outcome, ran
+from . import canonical, outcome, performing, ran
 from .evidence import Record
 from .journal import Journal
 from .outcome import Outcome
@@ -79,35 +79,49 @@ def outcomes(told: Ran) -> tuple[Outcome, ...]:
     return tuple(item for phase in told.phases for item in phase.outcomes)
 
 
-def restart(plan: Plan | Mapping[str, t.Any], told: Ran) -> Outcome | None:
-    """What became of the plan's restart, which no job performs: told by the starts of the host between its phases.
+def beside(plan: Mapping[str, t.Any], told: Ran) -> dict[str, Outcome]:
+    """Step -> what became of it, told by its job or by what passed its phase over; without those nobody can tell.
 
     Args:
-        plan: of the host, or its JSON.
-        told: what was done.
-
-    Returns:
-        None where the plan has no restart, or nobody can tell.
+        plan: of the host, as in its file.
+        told: what was done by this plan.
     """
-    steps = plan.to_dict()["steps"] if isinstance(plan, Plan) else plan["steps"]
-    step = next((step for step in steps if step["kind"] == "reboot"), None)
-    if step is None or not told.phases:
-        return None
+    found = {item.step: item for item in outcomes(told)}
+    phases = {item.phase: item for item in told.phases}
+    whole: Plan | None = None
+    for step in plan["steps"]:
+        if step["id"] in found:
+            continue
+        made = Outcome(step=step["id"], phase=step["phase"], status="skipped", changes=step["change"] != "none")
+        if step["kind"] == "reboot":
+            end = _restart(told, made)
+        elif (item := phases.get(made.phase)) is not None:
+            why = f"the phase {item.phase} was {item.state}: {item.message}"
+            end = dataclasses.replace(made, why=why) if item.state in ("refused", "skipped") else None
+        else:
+            whole = whole or Plan.from_dict(plan)
+            why = "" if told.begun == made.phase else performing.before(whole, made.phase, told.phases)
+            end = dataclasses.replace(made, why=why) if why else None
+        if end is not None:
+            found[end.step] = end
+    return found
+
+
+def _restart(told: Ran, made: Outcome) -> Outcome | None:
+    """What became of the restart, which no job performs: told by the starts of the host between its phases."""
     asked = [number for number, item in enumerate(told.phases) if item.reboot]
-    made = Outcome(step=step["id"], phase=step["phase"], status="done", changes=step["change"] != "none")
     if not asked:
         # What was not followed to its end may ask for one yet.
         if told.begun or any(item.state == "lost" for item in told.phases):
             return None
-        return dataclasses.replace(made, status="skipped", why="no step asked for a restart")
+        return dataclasses.replace(made, why="no step asked for a restart")
     boot = told.phases[asked[-1]].boot
     later = [item.boot for item in told.phases[asked[-1] + 1 :] if item.boot]
     if not boot or not later:
         return None
     if later[-1] != boot:
-        return made
-    why = "a step asked for it, and the host was not restarted before the next phase"
-    return dataclasses.replace(made, status="skipped", why=why)
+        return dataclasses.replace(made, status="done")
+    return dataclasses.replace(made, why="a step asked for it, and it did not take place before the next phase")
 
 
 def seconds(value: float) -> str:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import artifacts, evidence, ledger
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import artifacts, deeds, evidence, ledger
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.provider import Source
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb, Verdict
 from evict import cli
-from tests import runs
+from tests import fleet, fleet_deeds, fleet_plans, runs
 
 pytestmark = pytest.mark.usefixtures("fresh")
 
@@ -134,3 +134,32 @@ def test_names_in_messages_are_inert(tmp_path: Path, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert r"x\x1b[2J\u202e.txt: added after the run ended" in said
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_was_performed_has_to_add_up_with_its_plan(
+    whole: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The chain is whole and the manifest fits: only the plan tells that a step is missing."""
+    plan = next(plan for plan in fleet_plans.ledger(fleet.rows(80)).plans.values() if plan.state == "act")
+    made = runs.begun(tmp_path / "run", inventory=[plan.host], verb=Verb.REMEDIATE)
+    for record in fleet_deeds.records(plan, "well"):
+        data = dict(record.data)
+        if record.event == "performed" and record.data["phase"] == "commit" and not whole:
+            data["outcomes"] = data["outcomes"][:-1]
+        made.record(plan.host, record.event, data)
+    row = runs.row(
+        plan.host, Verdict.REPLACED, plan=plan.digest(), plan_state="act", unprotected_seconds=12.5, proof="pass"
+    )
+    made.record_scan(plan.host, {**runs.scan(plan.host), "row": row.to_dict()})
+    made.log_run("run_ended", {"how": "ended", "totals": {}})
+    book = ledger.build(made.path, trust_manifest=False)
+    assert [row.verdict for row in book.rows] == [Verdict.REPLACED]
+    ledger.write_rows(book)
+    ledger.write_plans(book)
+    ledger.write_manifest(made.path, made.run)
+    assert cli.main(["check-evidence", str(made.path)]) == (0 if whole else 1)
+    wrong = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG  ")]
+    assert len(wrong) == (0 if whole else 1)
+    assert whole or "phase commit: step 'cover.active' was planned and has no outcome" in wrong[0]
+    assert deeds.seconds(book.deeds[plan.host].phases[-1].gap or 0) == "12.5"

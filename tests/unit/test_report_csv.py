@@ -16,7 +16,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.planned import Pla
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import csv as sheet
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Fact, ProductRow, Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
-from tests import fleet, fleet_plans, tree
+from tests import fleet, fleet_deeds, fleet_plans, tree
 
 START = "=+-@\uff1d\uff0b\uff0d\uff20"
 WILD = st.text(st.characters() | st.sampled_from(START + ";,|\"' \t\r\n"), max_size=30)
@@ -93,6 +93,34 @@ def test_the_plan_of_a_row() -> None:
         assert said["plan_replacement"] == "clamav"
 
 
+def test_what_was_done_to_a_row() -> None:
+    book = fleet_deeds.ledger(fleet.rows(150))
+    head, *found = lines(report.render("csv", book))
+    assert head[-4:] == ["unprotected_seconds", "proof", "steps_done", "steps_failed"]
+    ends = fleet_deeds.kinds(book.rows, book.plans)
+    assert set(ends.values()) == set(fleet_deeds.KINDS)
+    for cells in found:
+        host, kind = cells[0], ends.get(cells[0])
+        said = dict(zip(head, cells, strict=True))
+        got = tuple(said[name] for name in head[-4:])
+        if kind is None:
+            assert got == ("", "", "", "")
+            continue
+        plan = book.plans[host]
+        stage = sum(step.phase == "stage" for step in plan.steps)
+        commit = sum(step.phase == "commit" for step in plan.steps)
+        want = {
+            "well": ("12.5", "pass", str(stage + commit), "0"),
+            "unproved": ("0", "not_applicable", str(stage + commit), "0"),
+            "exposed": ("41", "fail", str(stage + commit), "0"),
+            "held": ("", "error", str(stage), str(len(plan.products))),
+            "refused": ("", "", "0", "0"),
+            "lost": ("", "", str(stage), "0"),
+            "begun": ("", "", str(stage), "0"),
+        }
+        assert got == want[kind], (host, kind)
+
+
 @given(WILD)
 def test_no_text_of_a_plan_is_a_formula(wild: str) -> None:
     hit = dataclasses.replace(fleet_plans.REBOOT, id=wild)
@@ -106,7 +134,7 @@ def test_no_text_of_a_plan_is_a_formula(wild: str) -> None:
     row = Row(wild, Verdict.PRESENT).planned(plan)
     book = dataclasses.replace(fleet.ledger([row]), plans=Plans([plan]))
     (_, cells) = lines(report.render("csv", book))
-    for said in cells[-8:]:
+    for said in cells[16:]:
         for separator in ",;|":
             assert all(part.lstrip(' "')[:1] not in tuple(START) for part in said.split(separator))
 

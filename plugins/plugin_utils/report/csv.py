@@ -13,6 +13,7 @@ import re
 import typing as t
 from collections.abc import Iterable, Iterator
 
+from ..deeds import outcomes, seconds
 from ..hostfile import file_name
 from ..ledger import Ledger
 from ..row import ProductRow, Row
@@ -47,6 +48,10 @@ COLUMNS: t.Final = (
     "plan_replacement",
     "plan_seconds_unprotected",
     "plan_expires",
+    "unprotected_seconds",
+    "proof",
+    "steps_done",
+    "steps_failed",
 )
 CELL: t.Final = 32_000  # characters; a cell of Excel holds 32,767
 _CLIPPED: t.Final = " ... (cut, see rows.json)"
@@ -87,6 +92,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
                     row.observation_digest,
                     f"{HOSTS}/{file_name(row.host)}.jsonl" if source else "",
                     *_plan(ledger, row.host),
+                    *_done(ledger, row),
                 ),
             )
         )
@@ -121,6 +127,16 @@ def _plan(ledger: Ledger, host: str) -> tuple[str, ...]:
         str(plan["gap"]["expected"]) if plan["gap"] else "",
         plan["expires"],
     )
+
+
+def _done(ledger: Ledger, row: Row) -> tuple[str, ...]:
+    """What was done; empty cells where nothing was begun, or measured."""
+    gap = "" if row.unprotected_seconds is None else seconds(row.unprotected_seconds)
+    told = ledger.deeds.get(row.host)
+    if told is None or not told.phases:
+        return gap, row.proof, "", ""
+    status = [item.status for item in outcomes(told)]
+    return gap, row.proof, str(status.count("done") + status.count("already")), str(status.count("failed"))
 
 
 def _evidence(row: Row) -> Iterator[str]:

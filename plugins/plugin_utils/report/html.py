@@ -12,7 +12,6 @@ import base64
 import collections
 import functools
 import hashlib
-import html
 import json
 import re
 import typing as t
@@ -25,14 +24,24 @@ from ..hostfile import file_name
 from ..ledger import Ledger
 from ..row import ProductRow, Row
 from ..run import HOSTS, collection_version
-from ..verdict import SEVERITY, Verdict
-from . import _plan_data, _plans
-from .text import QUIET, inert
+from ..verdict import SEVERITY, Verb, Verdict
+from . import _deed_data, _deeds, _done_html, _plan_data, _plans
+from ._shown import escaped as _text
+from ._shown import shown as shown
+from .text import QUIET
 
 _PARTS: t.Final = Path(__file__).with_name("_html")
 # Parts of the script in the order they are joined in.
-SCRIPTS: t.Final = ("1-data.js", "2-view.js", "3-host.js", "4-plan.js", "5-table.js", "6-print.js", "7-start.js")
-_TEXT: t.Final = 4_000  # characters of one text; hands send less, and a damaged evidence must not blow up the page
+SCRIPTS: t.Final = (
+    "1-data.js",
+    "2-view.js",
+    "3-host.js",
+    "4-plan.js",
+    "5-done.js",
+    "5-table.js",
+    "6-print.js",
+    "7-start.js",
+)
 # Group -> colour and shape in the style sheet; a verdict is told by its word and shape, never by colour alone.
 GROUPS: t.Final[Mapping[Verdict, str]] = {
     Verdict.FAILED_EXPOSED: "failed",
@@ -103,7 +112,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
     page, style, script = _parts()
     whole = _plans.summary(ledger) if ledger.plans else None
     facts = {
-        "title": "Kaspersky removal plan" if ledger.plans else "Kaspersky audit",
+        "title": _title(ledger),
         "style": style,
         "script": script,
         "policy": f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; img-src data:; "
@@ -113,6 +122,7 @@ def pieces(ledger: Ledger, *, limit: int = 0) -> Iterator[str]:
         "warnings": _warnings(ledger),
         "totals": _totals(ledger),
         "protection": _protection(ledger),
+        "done": _done_html.section(ledger),
         "plans": _plan_summary(ledger, whole),
         "provenance": _provenance(ledger),
     }
@@ -145,22 +155,22 @@ def _fill(template: str, facts: Mapping[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: facts[match[1]], template)
 
 
-def shown(text: str) -> str:
-    """A text as the page shows it: escapes for what could act, and the number of characters that are left out."""
-    said = inert(text[:_TEXT])
-    return said if len(text) <= _TEXT else f"{said} ... ({len(text) - _TEXT} characters more, see rows.json)"
-
-
-def _text(text: str) -> str:
-    return html.escape(shown(text))
-
-
 # --- plain HTML: what can be read without JavaScript
 
 
+def _title(ledger: Ledger) -> str:
+    if _deeds.acted(ledger):
+        return "Kaspersky removal"
+    if ledger.plans:
+        return "Kaspersky removal plan"
+    return "Kaspersky removal, verified" if ledger.verb is Verb.VERIFY else "Kaspersky audit"
+
+
 def _headline(ledger: Ledger, whole: _plans.Summary | None) -> str:
-    # A product that is there is what a plan is for; it needs attention where there is no plan for it.
-    planned = (Verdict.PRESENT, Verdict.LEFTOVERS)
+    # A product that is there is what a plan is for; it needs attention where there is no plan for it, and once plans
+    # were performed.
+    acted = _deeds.acted(ledger)
+    planned = () if acted else (Verdict.PRESENT, Verdict.LEFTOVERS)
     loud = collections.Counter(
         row.verdict
         for row in ledger.rows
@@ -168,7 +178,7 @@ def _headline(ledger: Ledger, whole: _plans.Summary | None) -> str:
     )
     number = sum(loud.values())
     hosts = f"{len(ledger.rows)} host{'s' * (len(ledger.rows) != 1)}"
-    if whole:
+    if whole and not acted:
         parts = ", ".join(f"{loud[v]} {_words(v)}" for v in SEVERITY if loud[v])
         rest = f"{number} need{'s' * (number == 1)} attention: {parts}" if number else "none needs attention"
         return f"{whole.states.get('act', 0)} of {hosts} would be changed; {rest}."
@@ -237,7 +247,7 @@ def _plan_summary(ledger: Ledger, whole: _plans.Summary | None) -> str:
 
 
 def _hosts(number: int) -> str:
-    return f"{number} host{'s' * (number != 1)}"
+    return _deeds.hosts(number)
 
 
 def _picture(title: str, key: str, parts: list[tuple[str, str, str, str, int]]) -> str:
@@ -308,21 +318,28 @@ class _Strings:
 
 def _data(ledger: Ledger) -> Iterator[str]:
     strings = _Strings()
-    tables = _plan_data.Tables(strings.one)
+    tables, done = _plan_data.Tables(strings.one), _deed_data.Tables(strings.one)
     head = {
         "run": shown(ledger.run),
         "verdicts": [[str(v), _words(v), GROUPS[v], v in QUIET] for v in SEVERITY],
         "protection": [[*part[:3]] for part in PROTECTION],
         "states": [[name, words, STATES[name]] for name, words, _dummy in _plans.STATES],
+        "acted": _deeds.acted(ledger),
+        "status": [[name, *part] for name, part in _deed_data.STATUS.items()],
+        "proved": {name: [_deed_data.PROVED[name], words] for name, words in _deeds.PROOFS.items()},
     }
     yield _json(head)[:-1] + ',"rows":['
     for number, row in enumerate(ledger.rows):
-        yield (",\n" if number else "\n") + _json(_row(row, ledger, strings, tables))
+        yield (",\n" if number else "\n") + _json(_row(row, ledger, strings, tables, done))
     known: tuple[tuple[str, t.Iterable[object]], ...] = (
         ("steps", tables.steps),
         ("orders", tables.orders),
         ("hits", tables.hits),
         ("rests", tables.rests),
+        ("ends", done.ends),
+        ("runs", done.runs),
+        ("proofs", done.proofs),
+        ("phases", done.phases),
         ("strings", strings.known),
     )
     for name, parts in known:
@@ -332,9 +349,12 @@ def _data(ledger: Ledger) -> Iterator[str]:
     yield "]}"
 
 
-def _row(row: Row, ledger: Ledger, strings: _Strings, tables: _plan_data.Tables) -> list[t.Any]:
+def _row(
+    row: Row, ledger: Ledger, strings: _Strings, tables: _plan_data.Tables, done: _deed_data.Tables
+) -> list[t.Any]:
     """A host as the script reads it; 1-data.js names the places in the same order."""
     source = ledger.sources.get(row.host)
+    plan = ledger.plans.body(row.host) if row.host in ledger.plans else None
     return [
         strings.one(row.host),
         SEVERITY.index(row.verdict),
@@ -357,7 +377,8 @@ def _row(row: Row, ledger: Ledger, strings: _Strings, tables: _plan_data.Tables)
                 source.digest if source else "",
             )
         ),
-        tables.plan(ledger.plans.body(row.host)) if row.host in ledger.plans else 0,
+        tables.plan(plan) if plan is not None else 0,
+        done.deed(row, ledger.deeds.get(row.host), plan),
     ]
 
 

@@ -9,10 +9,12 @@ import typing as t
 import unicodedata
 from collections.abc import Iterable
 
+from ..deeds import seconds
 from ..ledger import Ledger, natural
 from ..plain import inert
 from ..row import Row
 from ..verdict import SEVERITY, Verdict
+from . import _deeds
 from . import _plans as _fleet
 
 __all__ = ["LIMIT", "QUIET", "clip", "found", "inert", "protection", "render", "totals", "why", "width", "worst_first"]
@@ -114,6 +116,7 @@ def render(ledger: Ledger, *, limit: int = LIMIT) -> str:
     folder = shlex.quote(str(ledger.folder))
     lines += ["", totals(rows)]
     lines += [line for line in (protection(rows), _reported(rows)) if line]
+    lines += _done(ledger, rows, limit)
     if ledger.plans:
         lines += _plans(ledger, limit)
     lines += [f"EVIDENCE PROBLEM: {clip(text, _WHY)}" for text in ledger.problems]
@@ -148,9 +151,9 @@ def _plans(ledger: Ledger, limit: int) -> list[str]:
         lines.append(f"something stays for a person on {_hosts(whole.manual)}")
     blocking = [one for one in whole.inhibitors if one.hosts]
     for one in blocking[: limit or None]:
-        names = ", ".join(clip(host, _HOST) for host in one.hosts[:_NAMED])
-        more = f" and {len(one.hosts) - _NAMED} more" if len(one.hosts) > _NAMED else ""
-        lines.append(f"blocked by {inert(one.id)}: {clip(one.title, _WHY)}: {_hosts(len(one.hosts))} ({names}{more})")
+        lines.append(
+            f"blocked by {inert(one.id)}: {clip(one.title, _WHY)}: {_hosts(len(one.hosts))} ({_names(one.hosts)})"
+        )
         lines += [f"    remedy: {clip(remedy, _WHY)}" for remedy, _dummy in one.remedies.most_common(_NAMED)]
     if limit and len(blocking) > limit:
         lines.append(f"... and {len(blocking) - limit} more inhibitors")
@@ -159,23 +162,69 @@ def _plans(ledger: Ledger, limit: int) -> list[str]:
     return lines
 
 
+def _done(ledger: Ledger, rows: list[Row], limit: int) -> list[str]:
+    """What was done, how long hosts had no protection, what the live tests said, and each step that failed."""
+    lines = []
+    whole = _deeds.summary(ledger, rows)
+    if whole.hosts:
+        said = f": {_deeds.steps(whole.steps)}" if whole.steps else ""
+        lines.append(f"plans were begun on {_hosts(whole.hosts)}, {whole.changed} changed; steps{said or ' 0'}")
+    if whole.open:
+        lines.append(f"how a phase ended is not on record for {_hosts(whole.open)}")
+    if gap := _deeds.gaps(rows):
+        lines.append(clip(gap, _WHY))
+    if proved := _deeds.proofs(rows):
+        parts = [
+            f"{_deeds.PROOFS.get(name) or clip(name, _HOST)} on {_hosts(len(found))}"
+            + ("" if name in ("pass", "not_applicable") else f" ({_names(found)})")
+            for name, found in proved
+        ]
+        lines.append(f"live test: {', '.join(parts)}")
+    left = limit or None
+    for kind, failed in whole.failed.items():
+        lines.append(f"failed by {inert(kind)}: {_hosts(len({one.host for one in failed}))}")
+        for one in failed[:left]:
+            code = f" (code {inert(one.code[:_HOST])})" if one.code else ""
+            lines.append(f"    {clip(one.host, _HOST)} {clip(one.step, _HOST)}{code}: {clip(one.meaning, _WHY)}")
+        if left is not None:
+            if len(failed) > left:
+                lines.append(f"    ... and {len(failed) - left} more steps")
+            left = max(left - len(failed), 1)
+    if whole.failed:
+        lines.append("what each of these means, and what to do: docs/failures.md")
+    return lines
+
+
+def _names(found: list[str]) -> str:
+    names = ", ".join(clip(host, _HOST) for host in found[:_NAMED])
+    return names + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+
+
 def _hosts(number: int) -> str:
-    return f"{number} host{'s' * (number != 1)}"
+    return _deeds.hosts(number)
 
 
 def _table(rows: list[Row]) -> list[str]:
-    cells = [("HOST", "VERDICT", "PRODUCTS", "WHY")]
+    """The lines; what was measured and tried while hosts were changed has columns only where there is any."""
+    ended = any(row.unprotected_seconds is not None or row.proof for row in rows)
+    cells = [("HOST", "VERDICT", "PRODUCTS", *(("UNPROTECTED", "LIVE TEST") if ended else ()), "WHY")]
     cells += [
         (
             clip(row.host, _HOST),
             str(row.verdict),
             clip(found(row) or "-", _PRODUCTS),
+            *(_ended(row) if ended else ()),
             why(row),
         )
         for row in rows
     ]
-    widths = [max(width(line[column]) for line in cells) for column in range(3)]
+    widths = [max(width(line[column]) for line in cells) for column in range(len(cells[0]) - 1)]
     return [
-        "  ".join([*(cell + " " * (w - width(cell)) for cell, w in zip(line, widths, strict=False)), line[3]]).rstrip()
+        "  ".join([*(cell + " " * (w - width(cell)) for cell, w in zip(line, widths, strict=False)), line[-1]]).rstrip()
         for line in cells
     ]
+
+
+def _ended(row: Row) -> tuple[str, str]:
+    gap = "-" if row.unprotected_seconds is None else f"{seconds(row.unprotected_seconds)} s"
+    return gap, clip(row.proof, _HOST) or "-"

@@ -5,13 +5,16 @@ const PAGE = 100; // hosts shown at a time
 const FULL = 1000; // hosts that are printed with all that is said of them
 const data = JSON.parse(document.getElementById("data").textContent);
 const text = data.strings;
-const [HOST, VERDICT, PLATFORM, PROTECTION, PRODUCTS, REPORTED, REASONS, UNKNOWN, NOTES, PROTECTED_BY, FACTS, SOURCE, PLAN] =
-  Array.from({ length: 13 }, (_, place) => place);
+const [HOST, VERDICT, PLATFORM, PROTECTION, PRODUCTS, REPORTED, REASONS, UNKNOWN, NOTES, PROTECTED_BY, FACTS, SOURCE, PLAN, DEED] =
+  Array.from({ length: 14 }, (_, place) => place);
 // Of a plan, of its steps, of an inhibitor, of what else a plan says.
 const [STATE, DIGEST, MADE, EXPIRES, MACHINE, ORDER, MARKER, HITS, REST] = Array.from({ length: 9 }, (_, place) => place);
 const [S_HEAD, S_ID, S_KIND, S_TARGET, S_REASON, S_WHEN, S_FACTS, S_ARGS] = Array.from({ length: 8 }, (_, place) => place);
 const [H_ID, H_TITLE, H_DIAGNOSIS, H_REMEDY, H_NEVER, H_WAIVER] = Array.from({ length: 6 }, (_, place) => place);
 const [R_PROVIDERS, R_PRODUCTS, R_GAP, R_MANUAL, R_NOTES, R_EXCEPTED] = Array.from({ length: 6 }, (_, place) => place);
+// Of what was done, of the outcome of a step.
+const [D_GAP, D_PROOF, D_PHASES, D_RUN, D_SECONDS, D_STEPS] = Array.from({ length: 6 }, (_, place) => place);
+const [E_STATUS, E_ID] = [0, 1];
 const rows = data.rows; // in natural order of names
 const $ = (id) => document.getElementById(id);
 const EMPTY = {
@@ -60,7 +63,8 @@ function why(row) {
 }
 
 const stateOf = (plan) => data.states[plan[STATE]];
-const acts = (row) => Boolean(row[PLAN]) && stateOf(row[PLAN])[0] === "act";
+// Once plans were performed they are no promise any more: then only the verdict counts.
+const acts = (row) => !data.acted && Boolean(row[PLAN]) && stateOf(row[PLAN])[0] === "act";
 // What needs attention: every verdict that is not quiet, but for a host whose plan takes care of it.
 const isLoud = (row) => !verdictOf(row)[3] && !acts(row);
 const hitsOf = (row) => (row[PLAN] ? row[PLAN][HITS].map((number) => data.hits[number]) : []);

@@ -41,19 +41,26 @@ function finder(words) {
     // Parts of plans are looked at once, too.
     const [steps, hits, rests] = [data.steps, data.hits, data.rests].map((table) => table.map((part) => within(part, hit)));
     const orders = data.orders.map((order) => order.some((number) => steps[number]));
-    return { hit, verdicts, hits, rests, orders };
+    const ends = data.ends.map((end) => end.slice(E_ID).some((number) => hit[number] === 1));
+    const runs = data.runs.map((run) => run.some((number) => ends[number]));
+    const phases = data.phases.map((part) => within(part, hit));
+    const proofs = data.proofs.map((proof) => within(proof.slice(1), hit));
+    return { hit, verdicts, hits, rests, orders, runs, phases, proofs };
   });
   const inPlan = (plan, { hit, hits, rests, orders }) =>
     orders[plan[ORDER]] ||
     rests[plan[REST]] ||
     plan[HITS].some((number) => hits[number]) ||
     [DIGEST, EXPIRES, MACHINE].some((place) => hit[plan[place]] === 1);
+  const inDeed = (deed, { runs, phases, proofs }) =>
+    runs[deed[D_RUN]] || phases[deed[D_PHASES]] || (deed[D_PROOF] >= 0 && proofs[deed[D_PROOF]]);
   return (row) =>
     each.every(
       (word) =>
         word.verdicts[row[VERDICT]] ||
         (row[PLAN] && inPlan(row[PLAN], word)) ||
-        row.some((part, place) => place !== VERDICT && place !== PROTECTION && place !== PLAN && within(part, word.hit)),
+        (row[DEED] && inDeed(row[DEED], word)) ||
+        row.some((part, place) => ![VERDICT, PROTECTION, PLAN, DEED].includes(place) && within(part, word.hit)),
     );
 }
 

@@ -19,13 +19,14 @@ function hitItem(numbers) {
   );
 }
 
-function stepItem(step) {
+function stepItem(step, end) {
   const [, id, kind, target, reason, when, facts] = words(step.slice(0, S_ARGS));
   return el(
     "li",
     {},
     el("b", { class: "said" }, id),
     said(`: ${kind} ${target}`),
+    end,
     el("p", {}, "Why: ", said(reason)),
     when ? el("p", { class: "when" }, "Condition: ", said(when)) : null,
     ...words(step[S_ARGS]).map((arg) => el("p", { class: "said arg" }, arg)),
@@ -34,7 +35,7 @@ function stepItem(step) {
 }
 
 // Steps in their order, numbered through, with a heading for each part and the point of no return between two of them.
-function stepList(plan) {
+function stepList(plan, deed) {
   const made = [];
   let head = "";
   let list = null;
@@ -49,13 +50,13 @@ function stepList(plan) {
       list = el("ol", { start: String(place + 1) });
       made.push(list);
     }
-    list.append(stepItem(step));
+    list.append(stepItem(step, endBeside(deed, place)));
   });
   return made;
 }
 
 // All that a plan says but what is the host's own: several hosts may have the same.
-function planBody(plan) {
+function planBody(plan, deed) {
   const rest = data.rests[plan[REST]];
   const [replacement, fallback] = words(rest[R_PROVIDERS]);
   const gap = words(rest[R_GAP]);
@@ -74,7 +75,7 @@ function planBody(plan) {
   return [
     el("dl", {}, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: "said" }, value)])),
     hits.length ? part("What stands in the way", el("ul", { class: "hits" }, ...hits)) : null,
-    el("div", { class: "steps" }, ...stepList(plan)),
+    el("div", { class: "steps" }, ...stepList(plan, deed)),
     manual.length ? part("What stays for a person", el("ul", {}, ...manual)) : null,
     rest[R_NOTES].length ? part("Notes", el("ul", {}, ...words(rest[R_NOTES]).map((note) => el("li", {}, said(note))))) : null,
   ].filter((child) => child !== null);
@@ -88,7 +89,7 @@ function planTitle(plan) {
 // What the verdict does not tell: that the host would be changed.
 const actsOf = (row) => (acts(row) ? el("span", { class: "acts" }, `plan: ${planTitle(row[PLAN])}`) : null);
 
-function planOf(plan) {
+function planOf(plan, deed) {
   const [digest, made, expires, machine] = words(plan.slice(DIGEST, ORDER));
   const own = [["Digest", digest], ["Machine", machine], ["Made", made], ["Valid until", expires]].filter(([, value]) => value);
   return el(
@@ -96,7 +97,7 @@ function planOf(plan) {
     { class: "wide plan" },
     el("h3", {}, "Plan: ", tag(stateOf(plan)[2], planTitle(plan))),
     el("dl", {}, ...own.flatMap(([name, value]) => [el("dt", {}, name), el("dd", { class: "said" }, value)])),
-    ...planBody(plan),
+    ...planBody(plan, deed),
   );
 }
 
@@ -132,7 +133,7 @@ function planPaper(group) {
     { class: "plan paper" },
     el("h3", {}, said(name), `: ${planTitle(plan)}`),
     printTable(["Host", "Machine", "Digest of its plan", "Valid until"], lines),
-    ...planBody(plan),
+    ...planBody(plan, null),
   );
 }
 

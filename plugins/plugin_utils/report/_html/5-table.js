@@ -19,7 +19,7 @@ function line(row, number) {
     "tr",
     { class: "host" },
     el("td", { class: "name" }, name),
-    el("td", {}, tag(verdict[2], verdict[1]), actsOf(row)),
+    el("td", {}, tag(verdict[2], verdict[1]), actsOf(row), doneOf(row)),
     el("td", {}, said(text[row[PLATFORM]])),
     el("td", {}, row[PROTECTION] === data.protection.length - 1 ? "" : tag(protection[1], protection[2])),
     found,

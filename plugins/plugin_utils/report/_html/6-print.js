@@ -16,7 +16,7 @@ function inFull(row, loud) {
     "tr",
     {},
     el("td", {}, said(text[row[HOST]])),
-    el("td", {}, tag(verdictOf(row)[2], verdictOf(row)[1]), actsOf(row)),
+    el("td", {}, tag(verdictOf(row)[2], verdictOf(row)[1]), actsOf(row), doneOf(row)),
     el("td", {}, said(text[row[PLATFORM]])),
     el("td", {}, asked(row) ? protectionOf(row)[2] : ""),
     el("td", {}, said(productsOf(row))),
@@ -75,7 +75,7 @@ function print() {
     if (full) $("print").append(printTable(titles, numbers.map((number) => inFull(rows[number], numbers !== rest))));
     else $("print").append(...close(numbers, numbers !== rest));
   }
-  $("print").append(...planDocument(shown));
+  $("print").append(...(data.acted ? deedDocument(shown) : planDocument(shown)));
   $("print").hidden = false;
 }
 
