@@ -40,6 +40,7 @@ class Watched:
     def __init__(self, host: Host) -> None:
         self.host = host
         self._root = Path()
+        self._known: dict[str, int] = {}
         self.look()
 
     def look(self) -> None:
@@ -84,6 +85,7 @@ class Watched:
         while not self.reached(step):
             if time.monotonic() > end:
                 raise LabError(f"{self.host.name}: the job did not come to {step} within {patience:.0f} s")
+            self._performer()
             time.sleep(0.05)
         then()
 
@@ -93,13 +95,23 @@ class Watched:
         Raises:
             LabError: it is not there.
         """
+        if (pid := self._performer()) is None:
+            raise LabError(f"{self.host.name}: nobody performs the job")
+        os.kill(pid, signal.SIGKILL)
+
+    def _performer(self) -> int | None:
+        """Its number outside of the host; looked for as soon as it has said its own, since a look takes a while."""
         for file in self.files("pid"):
-            inner = file.read_text().split()[0]
-            for status in Path("/proc").glob("[0-9]*/status"):
-                if _is(status, inner) and os.path.samefile(status.with_name("root"), self._root):
-                    os.kill(int(status.parent.name), signal.SIGKILL)
-                    return
-        raise LabError(f"{self.host.name}: nobody performs the job")
+            try:
+                inner = file.read_text().split()[0]
+            except (OSError, IndexError):
+                continue
+            if inner not in self._known:
+                for status in Path("/proc").glob("[0-9]*/status"):
+                    if _is(status, inner) and os.path.samefile(status.with_name("root"), self._root):
+                        self._known[inner] = int(status.parent.name)
+            return self._known.get(inner)
+        return None
 
 
 def _is(status: Path, inner: str) -> bool:
