@@ -108,17 +108,16 @@ class Watched:
                 continue
             if inner not in self._known:
                 for status in Path("/proc").glob("[0-9]*/status"):
-                    if _is(status, inner) and os.path.samefile(status.with_name("root"), self._root):
+                    if _is(status, inner, self._root):
                         self._known[inner] = int(status.parent.name)
             return self._known.get(inner)
         return None
 
 
-def _is(status: Path, inner: str) -> bool:
-    """Has the process this number in its own namespace?"""
+def _is(status: Path, inner: str, root: Path) -> bool:
+    """Has the process this number in its own namespace, and this root?"""
     try:
-        text = status.read_text()
-    except OSError:
-        return False
-    (numbers,) = (line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:"))
-    return len(numbers) > 1 and numbers[-1] == inner
+        (numbers,) = (line.split()[1:] for line in status.read_text().splitlines() if line.startswith("NSpid:"))
+        return len(numbers) > 1 and numbers[-1] == inner and os.path.samefile(status.with_name("root"), root)
+    except (OSError, ValueError):
+        return False  # it has just ended
