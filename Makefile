@@ -60,9 +60,9 @@ bench-plan: ## what a dry run costs against an audit of the same HOSTS=200 hosts
 	@tools/venv dev
 	@.venv/bin/python -m benchmarks.bench_plan $(if $(filter file,$(origin HOSTS)),200,$(HOSTS)) $(ARGS)
 
-bench-remediate: ## what a remediation of HOSTS=4 hosts costs against the same work by builtin modules, in the Linux lab (root; ARGS=...)
+bench-remediate: ## what a remediation of HOSTS=8 hosts costs against the same work by builtin modules, in the Linux lab (root; ARGS=...)
 	@tools/venv dev
-	@.venv/bin/python -m benchmarks.bench_remediate $(if $(filter file,$(origin HOSTS)),4,$(HOSTS)) $(ARGS)
+	@.venv/bin/python -m benchmarks.bench_remediate $(if $(filter file,$(origin HOSTS)),8,$(HOSTS)) $(ARGS)
 
 dist: ## build the wheel, the sdist and the Galaxy tarball into dist/
 	@tools/venv dev

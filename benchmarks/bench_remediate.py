@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a remediation costs against the same work by a role of builtin modules: `make bench-remediate HOSTS=4`, as root.
+"""What a remediation costs against the same work by a role of builtin modules: `make bench-remediate HOSTS=8`, as root.
 
 Real Debian hosts of the Linux lab with three products; ClamAV comes from a repository on the host itself. Both
 contestants take them from the same state to the same end: the products removed, ClamAV installed, started and proved,
@@ -171,7 +171,7 @@ def _print(given: argparse.Namespace, medians: dict[str, dict[str, float]], rati
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-remediate", description=__doc__.split("\n\n")[0])
-    parser.add_argument("hosts", type=int, nargs="?", default=4)
+    parser.add_argument("hosts", type=int, nargs="?", default=8)
     parser.add_argument("--forks", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path, default=Path("tests/output/bench_remediate.json"))
