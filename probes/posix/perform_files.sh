@@ -160,10 +160,11 @@ kind_place_file() {
 }
 
 kind_write_file() {
-  draft=$staging/.draft
+  # It may be a secret, which is on no disk but in its place: a name that the launcher sweeps away when this is killed.
+  draft=$j_letter.draft
   rm -f -- "$draft"
-  printf %s "$a_text" | cat >"$draft"
-  [ "$(cat "$draft" && echo .)" = "$a_text." ] || { wrong disk_full '' "a text cannot be written: make room below $base" && return 1; }
+  (umask 077 && printf %s "$a_text" | cat >"$draft")
+  [ "$(cat "$draft" && echo .)" = "$a_text." ] || { rm -f -- "$draft" && wrong disk_full '' "a text cannot be written: make room in $memory" && return 1; }
   put "$draft" "$a_path" "$a_mode" root
   ended=$?
   rm -f -- "$draft"

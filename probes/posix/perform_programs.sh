@@ -18,20 +18,20 @@ kind_run() {
     fi
     return 1
   fi
-  holds_all || { wrong not_as_expected "$code" "$a_program ended with $code, but did not say '$lacking': $(last_words)" && return 1; }
+  holds_all "$a_expects" || { wrong not_as_expected "$code" "$a_program ended with $code, but did not say '$lacking': $(last_words)" && return 1; }
   status='done'
 }
 
 kind_expect() {
   program_there || return 1
-  end=$deadline a_expects=$a_contains
+  end=$deadline
   while :; do
     clock
     # One question must not eat the time of all.
     if [ "$left" -gt 60 ]; then deadline=$((now + 60)); else deadline=$end; fi
     captured "$a_program" $a_arguments
     deadline=$end
-    ! holds_all || { status='done' && return 0; }
+    ! holds_all "$a_contains" || { status='done' && return 0; }
     clock
     [ "$left" -gt 2 ] || break
     sleep 2
@@ -47,8 +47,8 @@ program_there() {
   return 1
 }
 
-holds_all() { # does the answer hold all texts of a_expects? -> lacking
-  for lacking in $a_expects; do
+holds_all() { # TEXTS: does the answer hold all of them? -> lacking
+  for lacking in $1; do
     case $answer in *"$lacking"*) ;; *) return 1 ;; esac
   done
   lacking=

@@ -26,7 +26,7 @@ nl='
 '
 tab=$(printf '\t')
 IFS=$nl
-staging=$base/staging kept=$base/kept
+staging=$base/staging kept=$base/kept j_letter=$base/letter
 mkdir -p "$staging" "$kept"
 has() { command -v "$1" >/dev/null; }
 bounded() {
