@@ -22,7 +22,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from tests import canary
 from tests.e2e import playbooks
 
-from . import canary_hosts, remediating, takeover
+from . import canary_hosts, fake_mdatp, remediating, takeover
 from .canary_hosts import FAILS, REGISTER, SLOW
 from .lab import Host, Lab
 from .remediating import Remediation, Running, until
@@ -36,7 +36,9 @@ HOSTS: Mapping[str, tuple[str, tuple[str, ...], str, str]] = {
     "failing": ("deb12", ("requiretty",), "withpass", "file"),
     "killed": ("deb12", (), "withpass", "through"),
     "looked": ("rpm9", (), "withpass", "lookup"),
+    "placed": ("deb12", (), "withpass", "lookup"),
 }
+PLACED = "placed"  # its product takes the secret in a file of its own, not as an argument
 TOKENS = tuple(f"token of {name}" for name in HOSTS)
 SECRETS = {name: canary_hosts.made() for name in ("login", *TOKENS)}
 WAIVER = {
@@ -120,14 +122,15 @@ def inventory(given: Path, hosts: Mapping[str, Host], policies: Mapping[str, Map
             file.chmod(0o600)
             ref = {"file": str(file)}
         else:
-            (given / "sealed").write_text(sealed(token))
-            ref = {"lookup": "ansible.builtin.unvault", "terms": [str(given / "sealed")]}
+            (folder.parent / f"sealed-{name}").write_text(sealed(token))
+            ref = {"lookup": "ansible.builtin.unvault", "terms": [str(folder.parent / f"sealed-{name}")]}
         (folder / "whole.yml").write_text(sealed(yaml.safe_dump(mine)))
         variables = host.vars(user=user, become=True, proxy=False)
         del variables["ansible_become_password"]
         if "ansible_password" in mine:
             del variables["ansible_ssh_private_key_file"]
-        found[name] = {**variables, **policies[name], "evict_secrets": {"package": {"TOKEN": ref}}}
+        named = {"mde_linux": {"ONBOARDING": ref}} if name == PLACED else {"package": {"TOKEN": ref}}
+        found[name] = {**variables, **policies[name], "evict_secrets": named}
     (given / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": found}}))
 
 
@@ -143,12 +146,15 @@ def world(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     def make(name: str) -> None:
         host = hosts[name]
         bring(host, INSTALL, ["kesl"])
-        canary_hosts.vendor(host, *{"failing": (FAILS,), "killed": (SLOW,)}.get(name, ()))
         host.run("chpasswd", stdin=f"withpass:{SECRETS['login']}\n")
-        policy = takeover.installed(host)
-        told = {"configure_program": REGISTER, "configure_arguments": ["enrol", "@TOKEN@"]}
-        settings = {**policy["evict_replacement_settings"], **told}
-        policies[name] = {**policy, "evict_replacement_settings": settings}
+        if name == PLACED:
+            policies[name] = fake_mdatp.offer(host)
+        else:
+            canary_hosts.vendor(host, *{"failing": (FAILS,), "killed": (SLOW,)}.get(name, ()))
+            policy = takeover.installed(host)
+            told = {"configure_program": REGISTER, "configure_arguments": ["enrol", "@TOKEN@"]}
+            settings = {**policy["evict_replacement_settings"], **told}
+            policies[name] = {**policy, "evict_replacement_settings": settings}
         found.spaces[name] = (canary_hosts.root_of(host).with_name("ns") / "pid").readlink().name
         found.before[name] = host.snapshot()
 
@@ -182,7 +188,7 @@ def world(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for one in [
             pool.submit(runner),
             pool.submit(killed),
-            pool.submit(found.run, "evict", found.evict("evict", "inline", "failing")),
+            pool.submit(found.run, "evict", found.evict("evict", "inline", "failing", "placed")),
         ]:
             one.result()
     found.rounds, found.samples = samples.seen()
@@ -191,7 +197,7 @@ def world(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         host.down()
 
 
-RUN_OF = {"inline": "evict", "failing": "evict", "killed": "after", "looked": "runner"}
+RUN_OF = {"inline": "evict", "failing": "evict", "placed": "evict", "killed": "after", "looked": "runner"}
 
 
 @pytest.mark.parametrize("name", HOSTS)
@@ -199,11 +205,12 @@ def test_the_host_was_remediated_with_its_secret(world: World, name: str) -> Non
     """Without this the search would search for what was never there."""
     run = world.runs[RUN_OF[name]]
     row = run.row(name)
-    assert row["verdict"] == "replaced_unproved" or name == "failing", run.run.out[-3000:]
+    assert row["verdict"] == "replaced_unproved" or name in ("failing", PLACED), run.run.out[-3000:]
     handed = [step for step in run.plan(name).steps if step.secrets]
-    assert [step.kind for step in handed] == ["run"]
+    assert [step.kind for step in handed] == ["write_file" if name == PLACED else "run"]
     told = {one.step: one for one in run.outcomes(name)}[handed[0].id]
     assert told.status == ("failed" if name == "failing" else "done")
+    assert list(run.failures(name)) == ([handed[0].id] if name == "failing" else [])
     if name == "failing":
         assert told.failure is not None
         assert (told.failure.kind, told.failure.code) == ("program_failed", "7")
@@ -230,8 +237,12 @@ def test_the_journal_in_the_evidence_holds_no_secret(world: World, name: str) ->
 def test_the_host_keeps_no_secret(world: World, name: str) -> None:
     host = world.hosts[name]
     said = canary_hosts.left_on(host, world.before[name])
-    logs = [text for path, text in said.items() if path.endswith("/commit/log")]
-    assert any(b"token *** is not known" in text for text in logs)
+    logs = b"".join(text for path, text in said.items() if path.endswith(("/stage/log", "/commit/log")))
+    if name == PLACED:
+        # Where it belongs, for root alone, and nowhere else.
+        assert said.pop(fake_mdatp.PLACE).decode() == SECRETS[f"token of {name}"]
+        assert host.run(f"stat -c '%a %U' {fake_mdatp.PLACE}").stdout == "600 root\n"
+    assert (b"onboarded with ***" if name == PLACED else b"token *** is not known") in logs
     assert any(path.startswith("read: ") for path in said)
     assert canary_hosts.hits(said, SECRETS) == []
     assert canary_hosts.in_memory(host) == []
@@ -240,10 +251,10 @@ def test_the_host_keeps_no_secret(world: World, name: str) -> None:
 def test_only_the_vendors_own_program_shows_the_secret_to_others(world: World) -> None:
     """The waiver is for this argument of this program on this host; nothing else in any list of processes has it."""
     shown: dict[str, list[Sample]] = {}
-    for sample in world.samples:
-        for name, secret in SECRETS.items():
-            if canary.found(sample.data, secret):
-                shown.setdefault(name, []).append(sample)
+    for name, secret in SECRETS.items():
+        forms = canary.forms(secret).values()
+        if seen := [sample for sample in world.samples if any(form in sample.data for form in forms)]:
+            shown[name] = seen
     assert world.rounds > 100
     for name, samples in shown.items():
         host = name.removeprefix("token of ")
