@@ -92,6 +92,9 @@ def test_failed_steps_stand_by_class_with_host_step_and_meaning() -> None:
         first = BOOK.plans[host].products[0][0]
         assert f"    {host} remove.{first} (code 100): {fleet_deeds.HELD.meaning}\n" in said
     assert "docs/failures.md" in said
+    # A plan that was performed is no promise any more.
+    assert "would be done" not in said
+    assert "valid until" not in said
     short = report.render("text", BOOK, limit=2)
     assert short.count("(code 100): ") == 2
     assert f"    ... and {steps - 2} more steps\n" in short

@@ -223,11 +223,13 @@ def _plan_summary(ledger: Ledger, whole: _plans.Summary | None) -> str:
         return ""
     parts = [(name, STATES[name], words, meaning, whole.states.get(name, 0)) for name, words, meaning in _plans.STATES]
     said = [f"{whole.steps} steps on {_hosts(whole.states.get('act', 0))}"]
+    acted = _deeds.acted(ledger)
     if whole.irreversible:
-        said.append(f"what would be done cannot be undone on {_hosts(whole.irreversible)}")
+        what = "was planned" if acted else "would be done"
+        said.append(f"what {what} cannot be undone on {_hosts(whole.irreversible)}")
     if whole.manual:
         said.append(f"something stays for a person on {_hosts(whole.manual)}")
-    if ledger.plans.expires:
+    if ledger.plans.expires and not acted:
         said.append(f"the first plan expires at {_text(ledger.plans.expires)}")
     items = [
         f'<li><a href="#inhibitor={quote(shown(one.id), safe="")}"><b>{_text(one.id)}</b></a>: {_text(one.title)}. '

@@ -21,6 +21,7 @@ __all__ = ["LIMIT", "QUIET", "clip", "found", "inert", "protection", "render", "
 
 LIMIT: t.Final = 200  # lines for single hosts unless told otherwise
 _HOST, _PRODUCTS, _WHY = 40, 48, 240  # widest columns
+_STEP, _MEANING = 100, 500  # of a step that failed; what is to be done stands at the end of its meaning
 _NAMED: t.Final = 5  # hosts without protection that the totals name
 QUIET: t.Final = frozenset(
     {
@@ -143,10 +144,12 @@ def _plans(ledger: Ledger, limit: int) -> list[str]:
     states = " + ".join(
         f"{words} {whole.states[name]}" for name, words, _dummy in _fleet.STATES if whole.states.get(name)
     )
-    valid = f"; valid until {inert(ledger.plans.expires)}" if ledger.plans.expires else ""
+    acted = _deeds.acted(ledger)  # then plans are no promise any more
+    valid = f"; valid until {inert(ledger.plans.expires)}" if ledger.plans.expires and not acted else ""
     lines = [f"plans {len(ledger.plans)} = {states}; {whole.steps} steps{valid}"]
     if whole.irreversible:
-        lines.append(f"what would be done cannot be undone on {_hosts(whole.irreversible)}")
+        what = "was planned" if acted else "would be done"
+        lines.append(f"what {what} cannot be undone on {_hosts(whole.irreversible)}")
     if whole.manual:
         lines.append(f"something stays for a person on {_hosts(whole.manual)}")
     blocking = [one for one in whole.inhibitors if one.hosts]
@@ -184,8 +187,8 @@ def _done(ledger: Ledger, rows: list[Row], limit: int) -> list[str]:
     for kind, failed in whole.failed.items():
         lines.append(f"failed by {inert(kind)}: {_hosts(len({one.host for one in failed}))}")
         for one in failed[:left]:
-            code = f" (code {inert(one.code[:_HOST])})" if one.code else ""
-            lines.append(f"    {clip(one.host, _HOST)} {clip(one.step, _HOST)}{code}: {clip(one.meaning, _WHY)}")
+            code = f" (code {clip(one.code, _HOST)})" if one.code not in ("", "0") else ""
+            lines.append(f"    {clip(one.host, _HOST)} {clip(one.step, _STEP)}{code}: {clip(one.meaning, _MEANING)}")
         if left is not None:
             if len(failed) > left:
                 lines.append(f"    ... and {len(failed) - left} more steps")
