@@ -51,12 +51,12 @@ collect() { # probes' lines on stdin -> the framed answer on stdout
         lines=$((lines + 1)) name=n_${name%.*}_${name#*.}
         eval "$name=\$((\${$name:-0} + 1))"
         ;;
-      'P '*) # P <records sent> <probe> <status> reason
+      'P '*) # P <records sent, - when nobody knows> <probe> <status> reason
         line=${line#P } && sent=${line%% *} && line=${line#* } && name=${line%% *}
         case $pending in *" $name "*) ;; *) continue ;; esac
         pending="${pending%% "$name" *} ${pending#* "$name" }"
         eval "got=\${n_${name%.*}_${name#*.}:-0}"
-        [ "$got" = "$sent" ] || { hex 'records were lost on the way' && line="$name unknown reason:$hex"; }
+        [ "$got" = "$sent" ] || [ "$sent" = - ] || { hex 'records were lost on the way' && line="$name unknown reason:$hex"; }
         printf '%s P %s\n' "$nonce" "$line"
         lines=$((lines + 1))
         case $pending in *[!\ ]*) ;; *) break ;; esac

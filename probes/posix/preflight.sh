@@ -67,7 +67,7 @@ soon() { # PID... of all probes
   for row in $names; do
     case $row in resources) row="$row ${later#peers}" ;; esac # its process had more of them
     # One that even SIGKILL does not end is left to the other alarm. The answer of one that had answered is not heard.
-    [ -e "/proc/$1" ] || for name in $row; do printf 'P 0 %s unknown reason:%s\n' "$name" "$hex"; done
+    [ -e "/proc/$1" ] || for name in $row; do printf 'P - %s unknown reason:%s\n' "$name" "$hex"; done
     shift
   done
 }
