@@ -103,8 +103,10 @@ def _by_file(action: ActionBase, text: str, nonce: str, detail: str) -> Answer:
         return Answer("", nonce, "file", _no_file(action, detail, result["stderr"] + result["stdout"] or said))
     try:
         path = action._connection._shell.join_path(folder, "observe.sh")
-        trap = f"trap 'rm -f {shlex.quote(path)}; rmdir {shlex.quote(folder)} 2>/dev/null' EXIT\n"
-        action._transfer_data(path, trap + text)
+        # A shell reads on from a file that it has opened: nothing of it, secrets least of all, is left by a power cut.
+        remove = f"rm -f {shlex.quote(path)} 2>/dev/null", f"rmdir {shlex.quote(folder)} 2>/dev/null"
+        gone = "".join(f"PATH=/usr/bin:/bin:/run/current-system/sw/bin {command}\n" for command in remove)
+        action._transfer_data(path, _NO_FUNCTIONS + gone + text)
         action._fixup_perms2((folder, path), execute=False)
         result = action._low_level_execute_command(f"{_SH} {shlex.quote(path)}")
         if _framed(result, nonce):

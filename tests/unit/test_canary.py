@@ -48,6 +48,23 @@ def test_the_redactor_takes_out_what_the_search_looks_for(name: str) -> None:
     assert redactor.holds(text)
 
 
+@pytest.mark.parametrize("name", sorted({*FORMS} - BEYOND | {"latin-1"}))
+def test_a_host_is_told_all_forms_in_which_its_programs_may_repeat_a_secret(name: str) -> None:
+    told = [canary.SECRET, *redact.repeated([canary.SECRET])]
+    # A shell drops the zeros of UTF-16, and blanks bytes.
+    said = FORMS[name].replace(b"\0", b"")
+    assert any(form.encode("utf-8", "surrogateescape") in said for form in told)
+
+
+def test_what_a_host_is_told_fits_into_lines() -> None:
+    forms = redact.repeated([canary.SECRET, "two\nlines of it", "on", "x" * 9000])
+    assert forms == sorted(forms, key=len, reverse=True)
+    assert all("\n" not in form and len(form) >= 6 for form in forms)
+    assert canary.SECRET not in forms
+    assert "two\\nlines of it" in forms
+    assert not any("xxxx" in form or "7878" in form for form in forms)
+
+
 def test_a_record_loses_the_secret_and_nothing_else() -> None:
     redactor = Redactor([canary.SECRET, "kesl"])
     for clean in ({"command": "password=x token: y"}, {"name": "kesl"}, {}):

@@ -320,7 +320,8 @@ def test_secrets_reach_a_step_and_nothing_else(host: Host, secret: str) -> None:
 kind_ask() {
   trace "$a_password" >/dev/null; printf %s "$a_password" >/var/got
   bounded sh -c 'cp -r /run/evict.kaspersky /var/memory; cat /proc/[0-9]*/cmdline >>/var/seen
-    cat /var/got; echo; echo "it said: $(cat /var/got)" >&2; exit 3'
+    cat /var/got; od -An -v -tx1 /var/got | tr -d " \n"
+    echo; echo "it said: $(cat /var/got)" >&2; exit 3'
   fail refused 3 "$said" || return 1
 }
 kind_argument() { for row in $a_arguments; do printf '%s\n' "$row" >>/var/arguments; done; status=done; }
@@ -334,7 +335,8 @@ kind_die() { [ -e /var/died ] || { : >/var/died; exit 9; }; printf %s "$a_passwo
     if "\n" not in secret:
         arguments = ["arguments=--user", "arguments=pw=@password@;@password@", "arguments=@other@"]
         body += [step("argument", "argument", *arguments, secrets={"password": "kesl.password"})]
-    answer = host.call(program(body), SECRETS=f"kesl.PASS={b'x'.hex()}\nkesl.password={secret.encode().hex()}")
+    forms = f"={secret.encode().hex()}"
+    answer = host.call(program(body), SECRETS=f"kesl.PASS={b'x'.hex()}\nkesl.password={secret.encode().hex()}\n{forms}")
     assert answer.state == "ended"
     assert host.read("/var/got") == host.read("/var/again") == secret
     ends = {x.fields["id"]: x.fields for x in answer.journal.lines if x.event == "end"}
