@@ -26,6 +26,7 @@ LISTS = Path(__file__).with_name("explained_changes.txt")
 Files = Mapping[str, Sequence[str]]
 _UNITS = ("stop_unit", "start_unit", "enable_unit", "disable_unit", "reload_units")
 _INSTALL = ("install_packages", "install_file", "install_folder", "remove_packages")
+_LISTS = ("refresh_packages", "download_packages")
 _FILES = ("write_file", "place_file", "remove_file", "restore_file")
 _TOUCHED = ("done", "failed")
 
@@ -137,9 +138,10 @@ def _step(step: Step, files: Files, lists: Mapping[str, Mapping[str, str]]) -> I
     if kind in _INSTALL:
         for name in _texts(args.get("packages", ())):
             yield from (_plain(path) for path in files.get(_bare(name), ()))
-    if kind == "remove_package" or kind in _INSTALL:
+    if kind == "remove_package" or kind in (*_INSTALL, *_LISTS):
         manager = lists["rpm" if args["manager"] in ("rpm", "dnf", "yum", "zypper") else "dpkg"]
         yield from _filled(manager, _bare(str(args.get("package", ""))))
+    if kind == "remove_package" or kind in _INSTALL:
         yield from lists["accounts"]
     if kind in _UNITS:
         for unit in _texts(args.get("unit", args.get("units", ()))):
