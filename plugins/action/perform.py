@@ -251,6 +251,8 @@ class ActionModule(ActionBase):
     ) -> Performed:
         phase, told = sealed.phase, hand.teller(folder.progress(plan.host), sealed.phase)
         secrets = desk.secrets_for(step.secrets for part in sealed.parts for step in part.steps)
+        # A product that was given one in an earlier phase may repeat it in this one.
+        hidden = desk.repeated(step.secrets for step in plan.steps)
         try:
             with exclusive.held(
                 folder.path, settings.exclusive_group if phase == "commit" else "", plan.host, waiting=told
@@ -264,6 +266,7 @@ class ActionModule(ActionBase):
                         sealed,
                         run_id=folder.run,
                         secrets=secrets,
+                        hidden=hidden,
                         sent=sent,
                         task_vars=task_vars,
                         progress=told,

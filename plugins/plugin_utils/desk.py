@@ -142,6 +142,20 @@ class Desk:
             found[key] = secret_names.encode(value, ref.format or formats.get(key, secret_names.UNKNOWN))
         return found
 
+    def repeated(self, named: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+        """The secrets of some steps as they were given, for what has to blank them; without those that cannot be had.
+
+        Args:
+            named: of each step, argument -> `owner.NAME`.
+        """
+        found: dict[str, None] = {}
+        for key in sorted({key for secrets in named for key in secrets.values()}):
+            owner, _dot, name = key.partition(".")
+            if (ref := self.settings.secrets.get(owner, {}).get(name)) is not None:
+                with contextlib.suppress(SecretError):
+                    found[self.vault.resolve(ref).reveal()] = None
+        return tuple(found)
+
     def provider(self, role: t.Literal["replacement", "fallback"], platform: str) -> Provider | None:
         """The provider the policy names for a platform."""
         names = self.settings.replacement if role == "replacement" else self.settings.fallback

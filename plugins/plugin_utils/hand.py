@@ -13,7 +13,7 @@ import json
 import os
 import time
 import typing as t
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from . import canonical, journal, knowledge, redact, transport
 from .job import Job
@@ -42,6 +42,7 @@ def run(
     *,
     run_id: str,
     secrets: Mapping[str, str],
+    hidden: Iterable[str],
     sent: Mapping[str, str],
     task_vars: Mapping[str, t.Any],
     progress: Progress,
@@ -53,6 +54,7 @@ def run(
         plan, sealed: the plan, and the job of one of its phases.
         run_id: id of this run; a job of the same run that has ended is not performed again.
         secrets: `owner.NAME` -> value in the form its step takes, for those the job names.
+        hidden: all secrets of the plan, which nothing of what programs on the host say is to hold.
         sent: name in the staging folder -> path on the host where the file lies that the controller has sent.
         task_vars: the host's variables.
         progress: is told the step under way.
@@ -75,7 +77,7 @@ def run(
         "SINCE": "0",
         "PLAN": canonical.dumps(plan.to_dict()).decode("utf-8"),
         "JOB": knowledge.JOB_SH + sealed.posix(),
-        "SECRETS": "\n".join(_told(secrets)),
+        "SECRETS": "\n".join(_told(secrets, hidden)),
         "SENT": "\n".join(f"{name}={path}" for name, path in sorted(sent.items())),
     }
     end = time.monotonic() + sum(s.timeout for s in plan.steps if s.phase == sealed.phase) + _MARGIN
@@ -105,10 +107,10 @@ def run(
     return _lost(plan, sealed, lines, message)
 
 
-def _told(secrets: Mapping[str, str]) -> Iterator[str]:
+def _told(secrets: Mapping[str, str], hidden: Iterable[str]) -> Iterator[str]:
     """The secrets for the job, and after a `=` what it has to blank besides them in what programs say."""
     yield from (f"{name}={value.encode('utf-8').hex()}" for name, value in sorted(secrets.items()))
-    yield from (f"={form}" for form in redact.repeated(secrets.values()))
+    yield from (f"={form}" for form in redact.repeated(secrets.values(), hidden))
 
 
 def _ask(action: ActionBase, values: Mapping[str, str], task_vars: Mapping[str, t.Any]) -> journal.Answer | Trouble:

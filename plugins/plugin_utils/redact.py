@@ -76,21 +76,24 @@ def _base64(raw: bytes) -> Iterator[str]:
         yield from (encoded, encoded.replace("+", "-").replace("/", "_"))
 
 
-def repeated(secrets: Iterable[str]) -> list[str]:
-    """The forms, other than themselves, in which programs of a host may repeat secrets: for its logs, longest first.
+def repeated(secrets: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+    """All that a host's job has to blank beside its own secrets in what programs say, longest first, a line each.
 
     Args:
-        secrets: of a job. A long one, such as a whole document, has too many forms; itself it is known anyhow.
+        secrets: of the job, which knows themselves: the other forms in which a program may repeat them. A long one,
+            such as a whole document, has too many.
+        others: secrets of the plan that this job is not given: their forms and, line by line, themselves.
     """
-    given = set(secrets)
-    short = [secret for secret in given if len(secret) <= _REPEATED]
+    own = set(secrets)
+    more = set(others) - own
+    short = [secret for secret in own | more if len(secret) <= _REPEATED]
     found = {form for secret in short for form in _forms(secret)}
     # The bytes of UTF-16 lose their zeros in a shell.
     wide = (secret.encode(name, "surrogatepass") for secret in short for name in ("utf-16-le", "utf-16-be"))
     found |= {raw.replace(b"\0", b"").decode("utf-8", "surrogateescape") for raw in wide}
-    # A line of text each.
-    fit = [form for form in found - given if len(form) >= _WORD and not re.search(r"[\0\r\n]", form)]
-    return sorted(fit, key=lambda form: (-len(form), form))
+    fit = {form for form in found if len(form) >= _WORD}
+    fit |= {line for secret in more for line in secret.splitlines() if len(line) > _SHORTEST or line == secret}
+    return sorted((one for one in fit - own if not re.search(r"[\0\r\n]", one)), key=lambda one: (-len(one), one))
 
 
 # Variables of a connection or of become whose values are secrets, whatever plugin they are for.

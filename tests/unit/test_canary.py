@@ -65,6 +65,13 @@ def test_what_a_host_is_told_fits_into_lines() -> None:
     assert not any("xxxx" in form or "7878" in form for form in forms)
 
 
+def test_a_host_is_told_secrets_that_the_job_itself_is_not_given() -> None:
+    given, other = "Given-pass-1", "a line of it\nab\n" + "x" * 9000
+    told = set(redact.repeated([given], [given, other, "Other-pass-2", "ab3"]))
+    assert {"Other-pass-2", b"Other-pass-2".hex(), b"Given-pass-1".hex(), "a line of it", "x" * 9000, "ab3"} <= told
+    assert not {given, "ab", other} & told
+
+
 def test_a_record_loses_the_secret_and_nothing_else() -> None:
     redactor = Redactor([canary.SECRET, "kesl"])
     for clean in ({"command": "password=x token: y"}, {"name": "kesl"}, {}):
