@@ -22,12 +22,13 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Ver
 from tests import fleet, fleet_plans
 
 HELD: t.Final = Failure("package_held", "100", "the package kesl is held: apt-mark unhold kesl")
-KINDS: t.Final = ("well", "well", "well", "unproved", "held", "exposed", "refused", "lost", "begun")
+KINDS: t.Final = ("well", "well", "well", "unproved", "held", "exposed", "bare", "refused", "lost", "begun")
 VERDICTS: t.Final = {
     "well": Verdict.REPLACED,
     "unproved": Verdict.REPLACED_UNPROVED,
     "held": Verdict.FAILED_PROTECTED,
     "exposed": Verdict.FAILED_EXPOSED,
+    "bare": Verdict.FAILED_EXPOSED,
     "refused": Verdict.BLOCKED,
     "lost": Verdict.UNKNOWN,
     "begun": Verdict.UNKNOWN,

@@ -69,6 +69,7 @@ def test_each_step_has_its_outcome_beside_it(kind: str, chrome: Browser, page: P
     row = next(row for row in BOOK.rows if row.host == host)
     if row.unprotected_seconds is not None:
         assert f"Without protection{deeds.seconds(row.unprotected_seconds)} s" in whole
+    assert ("Without protectionit has not come back" in whole) == (kind == "bare")
     proof = BOOK.deeds[host].proof
     assert ("live test: " in whole) == (proof is not None)
     if proof:
@@ -83,10 +84,12 @@ def test_the_table_and_the_filter_go_by_verdicts(chrome: Browser, page: Path) ->
     chrome.open(page, "#verdict=attention")
     loud = [row.host for row in BOOK.rows if row.verdict not in QUIET]
     assert len(loud) > 100
-    assert set(of("exposed") + of("held") + of("lost") + of("begun")) <= set(loud)
+    assert set(of("exposed") + of("bare") + of("held") + of("lost") + of("begun")) <= set(loud)
     chrome.open(page, "#verdict=failed_protected")
     assert set(column(chrome, 0)) == set(of("held"))
     assert all(", 1 failed" in cell or ", 2 failed" in cell for cell in column(chrome, 1))
+    chrome.open(page, "#verdict=failed_exposed")
+    assert sum(cell.endswith("; protection has not come back") for cell in column(chrome, 1)) == len(of("bare"))
     chrome.open(page, "#verdict=replaced")
     assert all(cell.endswith("; 12.5 s without protection") for cell in column(chrome, 1))
     assert not any("plan: act" in cell for cell in column(chrome, 1))

@@ -114,6 +114,7 @@ def test_what_was_done_to_a_row() -> None:
             "unproved": ("0", "not_applicable", str(stage + commit), "0"),
             "exposed": ("41", "fail", str(stage + commit), "0"),
             "held": ("", "error", str(stage), str(len(plan.products))),
+            "bare": ("", "", str(stage + commit), "0"),
             "refused": ("", "", "0", "0"),
             "lost": ("", "", str(stage), "0"),
             "begun": ("", "", str(stage), "0"),

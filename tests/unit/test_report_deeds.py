@@ -19,6 +19,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.ran import PROOF
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import _deed_data, _deeds
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import html as page
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report.text import QUIET
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verb
 from tests import fleet, fleet_deeds, fleet_plans
 from tests.unit.test_report_html import Seen, data_of
@@ -51,6 +52,12 @@ def single(kind: str, change: t.Callable[[dict[str, t.Any]], object] = lambda da
     return dataclasses.replace(BOOK, rows=tuple(r for r in BOOK.rows if r.host == host), deeds=found)
 
 
+def _gap(row: Row, kind: str) -> str:
+    if kind == "bare":
+        return "it has not come back"
+    return "" if row.unprotected_seconds is None else f"{deeds.seconds(row.unprotected_seconds)} s"
+
+
 def test_the_text_tells_gap_and_live_test_of_each_host_and_of_all() -> None:
     said = report.render("text", BOOK, limit=0)
     lines = said.splitlines()
@@ -68,6 +75,7 @@ def test_the_text_tells_gap_and_live_test_of_each_host_and_of_all() -> None:
     assert f"steps: {done} done, {already} already so, " in said
     assert f", {failed} failed\n" in said
     exposed = of("exposed")
+    assert f"protection has not come back on {len(of('bare'))} hosts ({of('bare')[0]}" in said
     longest = next(row.host for row in sorted(BOOK.rows, key=lambda r: r.verdict not in QUIET) if row.host in exposed)
     assert f"without protection: longest 41 s ({longest}), at no time on {len(of('unproved'))} hosts\n" in said
     proved = f"live test: proved on {len(of('well'))} hosts, cannot be proved on {len(of('unproved'))} hosts, "
@@ -110,7 +118,7 @@ def test_every_outcome_stands_beside_its_step_in_the_data() -> None:
             continue
         gap, proof, phases, run, seconds, number = deed
         told, plan = BOOK.deeds[row.host], BOOK.plans[row.host]
-        assert strings[gap] == ("" if row.unprotected_seconds is None else deeds.seconds(row.unprotected_seconds))
+        assert strings[gap] == (_gap(row, ENDS[row.host]))
         assert (proof < 0) == (not row.proof)
         assert proof < 0 or data["proofs"][proof][0] == row.proof
         assert len(data["phases"][phases]) == len(told.phases) + bool(told.begun)
@@ -157,7 +165,9 @@ def test_once_plans_were_performed_only_the_verdict_counts() -> None:
     """A host that failed has a plan, too, and needs attention all the same."""
     seen = Seen(report.render("html", BOOK))
     loud = sum(row.verdict not in QUIET for row in BOOK.rows)
-    assert seen.inside["h1"][0].startswith(f"{loud} of 300 hosts need attention: {len(of('exposed'))} failed exposed, ")
+    assert seen.inside["h1"][0].startswith(
+        f"{loud} of 300 hosts need attention: {len(of('exposed') + of('bare'))} failed exposed, "
+    )
     assert seen.inside["title"][0].startswith("Kaspersky removal, run ")
     assert any(f"without protection: longest 41 s ({of('exposed')[0]})" in text for text in seen.inside["p"])
     assert any(text.startswith(f"package_held: {len(of('held'))} hosts.") for text in seen.inside["li"])
@@ -187,7 +197,7 @@ def test_a_row_taken_over_keeps_gap_and_live_test() -> None:
     book = dataclasses.replace(single("well"), deeds=Deeds())
     data = data_of(report.render("html", book))
     deed = data["rows"][0][13]
-    assert data["strings"][deed[0]] == "12.5"
+    assert data["strings"][deed[0]] == "12.5 s"
     assert data["proofs"][deed[1]][0] == "pass"
     assert data["phases"][deed[2]] == data["runs"][deed[3]] == []
     assert "without protection: longest 12.5 s" in report.render("text", book)

@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import report
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report import html as page
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.report._shown import shown
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.report.text import QUIET
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import SEVERITY, Verdict
@@ -69,10 +70,10 @@ def test_no_text_of_a_host_is_markup(rows: list[Row], wild: str) -> None:
     assert seen.inside["script"][1] == empty.inside["script"][1]
     data = json.loads(seen.inside["script"][0])
     assert len(data["rows"]) == len(rows)
-    for shown, row in zip(data["rows"], rows, strict=True):
-        assert data["strings"][shown[0]] == page.shown(row.host)
-        assert SEVERITY[shown[1]] is row.verdict
-        assert [data["strings"][n] for n in shown[6]] == [page.shown(text) for text in row.reasons]
+    for told, row in zip(data["rows"], rows, strict=True):
+        assert data["strings"][told[0]] == shown(row.host)
+        assert SEVERITY[told[1]] is row.verdict
+        assert [data["strings"][n] for n in told[6]] == [shown(text) for text in row.reasons]
     assert all(is_inert(text) and "\n" not in text for text in data["strings"])
     assert not set("<>&") & set(seen.inside["script"][0])
 
@@ -173,10 +174,10 @@ def test_trouble_is_said_and_a_killed_run_is_marked() -> None:
 
 
 def test_a_text_without_end_is_cut_and_says_so() -> None:
-    said = page.shown("x" * 10_000)
+    said = shown("x" * 10_000)
     assert len(said) < 4_100
     assert said.endswith(" ... (6000 characters more, see rows.json)")
-    assert page.shown(HOSTILE).isprintable()
+    assert shown(HOSTILE).isprintable()
 
 
 def test_pieces_are_the_whole_and_a_line_a_host() -> None:

@@ -11,7 +11,7 @@ from ..outcome import Outcome
 from ..proof import Part, Proof
 from ..ran import Ran
 from ..row import Row
-from ._deeds import PROOFS
+from ._deeds import PROOFS, bare
 
 # Status of a step -> group in the style sheet, and words; 4-plan.js has the same names.
 STATUS: t.Final[Mapping[str, tuple[str, str]]] = {
@@ -22,6 +22,7 @@ STATUS: t.Final[Mapping[str, tuple[str, str]]] = {
 }
 PROVED: t.Final[Mapping[str, str]] = {"pass": "clean", "not_applicable": "residue", "fail": "failed", "error": "open"}
 _NONE: t.Final = -1
+_LOST: t.Final = "it has not come back"
 
 
 class Tables:
@@ -46,10 +47,11 @@ class Tables:
             told: what its evidence tells, None for nothing.
             plan: its plan, None where it has none.
         """
-        gap = "" if row.unprotected_seconds is None else deeds.seconds(row.unprotected_seconds)
+        gap = "" if row.unprotected_seconds is None else f"{deeds.seconds(row.unprotected_seconds)} s"
         if told is None and not gap and not row.proof:
             return 0
         told = told or Ran()
+        gap = _LOST if bare(row, told) else gap
         known = {item.step: item for item in deeds.outcomes(told)}
         steps: list[str] = []
         if plan is not None and told.phases and told.phases[-1].digest == plan["digest"]:

@@ -12,7 +12,7 @@ from .. import deeds
 from ..ledger import Ledger
 from ..ran import Ran
 from ..row import Row
-from ..verdict import Verb
+from ..verdict import Verb, Verdict
 
 # Result of a live test and the words for it; the order is the one reports show them in.
 PROOFS: t.Final[Mapping[str, str]] = {
@@ -42,6 +42,7 @@ class Summary:
         changed: of them, those that a step changed.
         steps: number of steps by what became of them.
         open: hosts with a phase whose end is not on record.
+        bare: hosts whose protection has not come back.
         failed: class -> its steps, the one of most hosts first.
     """
 
@@ -49,6 +50,7 @@ class Summary:
     changed: int
     steps: Mapping[str, int]
     open: int
+    bare: tuple[str, ...]
     failed: Mapping[str, list[Failed]]
 
 
@@ -67,24 +69,35 @@ def summary(ledger: Ledger, order: Iterable[Row]) -> Summary:
     steps: collections.Counter[str] = collections.Counter()
     failed: dict[str, list[Failed]] = {}
     changed = begun = 0
+    lost = []
     for row in order:
         if row.host not in ledger.deeds:
             continue
         told = ledger.deeds[row.host]
         changed += any(item.changed for item in told.phases)
         begun += is_open(told)
+        lost += [row.host] if bare(row, told) else []
         for item in deeds.outcomes(told):
             steps[item.status] += 1
             if item.failure:
                 one = Failed(row.host, item.step, item.failure.code, item.failure.meaning)
                 failed.setdefault(item.failure.kind, []).append(one)
     most = sorted(failed, key=lambda kind: (-len({one.host for one in failed[kind]}), kind))
-    return Summary(ledger.deeds.performed, changed, steps, begun, {kind: failed[kind] for kind in most})
+    return Summary(ledger.deeds.performed, changed, steps, begun, tuple(lost), {kind: failed[kind] for kind in most})
 
 
 def is_open(told: Ran) -> bool:
     """Is there a phase whose end nobody knows?"""
     return bool(told.begun) or any(item.state == "lost" for item in told.phases)
+
+
+def bare(row: Row, told: Ran) -> bool:
+    """Has the protection of a host that was changed not come back, so that the time without it has no end?"""
+    return (
+        row.verdict in (Verdict.FAILED_EXPOSED, Verdict.REMOVED_UNPROTECTED)
+        and row.unprotected_seconds is None
+        and any(item.phase == "commit" and item.changed for item in told.phases)
+    )
 
 
 def gaps(rows: Iterable[Row]) -> str:

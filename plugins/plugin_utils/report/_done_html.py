@@ -25,6 +25,8 @@ def section(ledger: Ledger) -> str:
         said += [f"steps: {steps}"] if (steps := _deeds.steps(whole.steps)) else []
     if whole.open:
         said.append(f"how a phase ended is not on record for {_deeds.hosts(whole.open)}")
+    if whole.bare:
+        said.append(f"protection has not come back on {_deeds.hosts(len(whole.bare))}")
     said += [gap] if gap else []
     if proved:
         tests = (f"{_deeds.PROOFS.get(name, name)} on {_deeds.hosts(len(found))}" for name, found in proved)

@@ -27,7 +27,7 @@ from ..run import HOSTS, collection_version
 from ..verdict import SEVERITY, Verb, Verdict
 from . import _deed_data, _deeds, _done_html, _plan_data, _plans
 from ._shown import escaped as _text
-from ._shown import shown as shown
+from ._shown import shown
 from .text import QUIET
 
 _PARTS: t.Final = Path(__file__).with_name("_html")

@@ -174,6 +174,8 @@ def _done(ledger: Ledger, rows: list[Row], limit: int) -> list[str]:
         lines.append(f"plans were begun on {_hosts(whole.hosts)}, {whole.changed} changed; steps{said or ' 0'}")
     if whole.open:
         lines.append(f"how a phase ended is not on record for {_hosts(whole.open)}")
+    if whole.bare:
+        lines.append(f"protection has not come back on {_hosts(len(whole.bare))} ({_names(whole.bare)})")
     if gap := _deeds.gaps(rows):
         lines.append(clip(gap, _WHY))
     if proved := _deeds.proofs(rows):
@@ -198,7 +200,7 @@ def _done(ledger: Ledger, rows: list[Row], limit: int) -> list[str]:
     return lines
 
 
-def _names(found: list[str]) -> str:
+def _names(found: t.Sequence[str]) -> str:
     names = ", ".join(clip(host, _HOST) for host in found[:_NAMED])
     return names + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
 

@@ -4,7 +4,10 @@
 const deedOf = (row) => row[DEED] || null;
 const runOf = (deed) => data.runs[deed[D_RUN]].map((number) => (number < 0 ? null : data.ends[number]));
 const performed = (deed) => Boolean(deed) && data.phases[deed[D_PHASES]].length > 0;
-const secondsOf = (deed) => (text[deed[D_GAP]] ? `${text[deed[D_GAP]]} s without protection` : "");
+const secondsOf = (deed) => {
+  const gap = text[deed[D_GAP]];
+  return /^[0-9]/.test(gap) ? `${gap} without protection` : gap && "protection has not come back";
+};
 
 function counts(deed) {
   const ends = runOf(deed).filter((end) => end !== null);
@@ -59,7 +62,7 @@ function doneBody(deed) {
   const proof = deed[D_PROOF] < 0 ? null : data.proofs[deed[D_PROOF]];
   const facts = [
     ["Steps", [said(counts(deed))], performed(deed) && counts(deed)],
-    ["Without protection", [said(`${text[deed[D_GAP]]} s`)], text[deed[D_GAP]]],
+    ["Without protection", [said(text[deed[D_GAP]])], text[deed[D_GAP]]],
     ["Phases", data.phases[deed[D_PHASES]].map((number) => el("p", { class: "said" }, text[number])), performed(deed)],
     ["Live test", proof && [proofTag(deed), ...proof[2].map((number) => el("p", { class: "said" }, text[number]))], proof],
   ].filter(([, , there]) => there);
