@@ -208,7 +208,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         install=("kesl", "harmless"),
         script=f"{KEEP}; {at_stop(f'{BUSY}; sleep 2')}",
         told=both(fails("package_manager_busy", again="installer_busy")),
-        changes=(*HARMLESS, *DATABASES),
+        changes=(*HARMLESS, *DATABASES, "/etc/fake-kaspersky/postinst-hang", "/var/tmp/rpm-tmp*"),
         checks=(*STAYS, COVERED),
     ),
     "held_later": Misbehaviour(
