@@ -26,7 +26,7 @@ SIZES = (5, 20, 25)
 NAMES = [f"host{number:02}" for number in range(1, sum(SIZES) + 1)]
 FIRST, SECOND, THIRD = NAMES[:5], NAMES[5:25], NAMES[25:]
 BROKEN = (SECOND[2], SECOND[9], SECOND[18])
-STATE = "dpkg-query -W -f '${Status}' kesl 2>&1; systemctl is-active kesl shield"
+STATE = "dpkg-query -W -f '${Status}\\n' kesl 2>&1; systemctl is-active kesl shield"
 SETTINGS = {**remediating.CONSENT, "evict_waves": list(SIZES), "evict_max_failures": 2}
 
 
