@@ -180,7 +180,12 @@ class ActionModule(ActionBase):
         if not done and (twin := twins.claim(folder.path, plan.machine, plan.host)) != plan.host:
             refused = f"duplicate_machine_id: this run has changed the same machine as {twin}: tell them apart first"
         # The first phase of a run looks again: between the plan and now a person, or another tool, may have been there.
-        if refused or (not done and (refused := self._compare(plan, settings, desk, hide, task_vars))):
+        if not refused:
+            if not done:
+                refused = self._compare(plan, settings, desk, hide, task_vars)
+            elif phase == "finish":
+                refused = self._back(plan, done, settings, desk, hide, task_vars)
+        if refused:
             came = Performed(phase=phase, digest=plan.digest(), state="refused", message=refused)
         else:
             came = self._run(folder, plan, sealed, settings, desk, task_vars)
@@ -230,6 +235,28 @@ class ActionModule(ActionBase):
         return "plan_changed: the host is not as it was when it was planned: " + "; ".join(
             blocked or approved.changes(plan, found.plan)
         )
+
+    def _back(
+        self,
+        plan: Plan,
+        done: tuple[Performed, ...],
+        settings: Policy,
+        desk: Desk,
+        hide: redact.Redactor,
+        task_vars: dict[str, t.Any],
+    ) -> str:
+        """What was removed and is there again, whose files must not be cleared; empty when nothing is."""
+        confirmed = {o.step for item in done for o in item.outcomes if o.status in ("done", "already")}
+        gone = {str(s.args.get("product")) for s in plan.steps if s.kind == "confirm_absent" and s.id in confirmed}
+        if not gone:
+            return ""
+        found = look.at_host(self, plan.host, settings, knowledge.catalog(), desk, hide, task_vars)
+        if found.judged is None:
+            return f"the host did not answer once more: {hide.clean(found.problem.text) if found.problem else ''}"
+        back = [p.entry.id for p in found.judged.products if p.works and p.entry.id in gone]
+        failed = [] if back else list(found.judged.unknown.values())[:1]
+        words = [f"{', '.join(back)} is there, so nothing of it is cleared: plan again"] if back else failed
+        return "; ".join(words)
 
     def _users(
         self, plan: Plan, settings: Policy, desk: Desk, hide: redact.Redactor, task_vars: dict[str, t.Any]

@@ -29,6 +29,7 @@ kind_purge_path() {
     }
     [ -n "$above" ] || parents_of "$a_path" || return 1
     may_go "$whole" || return 1
+    nobodys "$whole" || return 1
     clear_path "$whole" || return 1
   done
   status=already
@@ -93,6 +94,34 @@ may_go() { # PATH, which is there -> 1: fail was called
         ;;
     esac
   done
+}
+
+# The product may have come back since it was found gone, and a path may be somebody else's: of both a package database knows.
+nobodys() { # PATH, which is there -> 1: a package that is installed has brought it, or nobody can tell, and fail was called
+  owners=
+  if [ -s /var/lib/dpkg/status ] && has dpkg-query; then
+    told dpkg-query -S -- "$1"
+    case $code in 124) late || return 1 ;; esac
+    for row in $rows; do
+      case $code:$row in 0:*": $1") ;; *) continue ;; esac
+      IFS=', '
+      for name in ${row%": $1"}; do
+        IFS=$nl
+        package_named "$name" || continue
+        dpkg_state "$name" || return 1
+        case $state in absent | config-files) ;; *) owners="$owners $name" ;; esac
+      done
+      IFS=$nl
+    done
+  fi
+  rpm_place
+  if [ -n "$place" ] && has rpm; then
+    told rpm --dbpath "$place" -qf --qf '=%{NAME}\n' -- "$1"
+    case $code in 124) late || return 1 ;; esac
+    for row in $rows; do case $code:$row in 0:=*) owners="$owners ${row#=}" ;; esac done
+  fi
+  [ -n "$owners" ] || return 0
+  fail owned_by_package 0 "$1 belongs to a package that is installed:$owners; plan again, so that the package goes first"
 }
 
 kept_paths() { # -> spared: what of the keep list is there, as written and where links lead

@@ -593,6 +593,15 @@ def test_an_immutable_path(fresh_host: Fresh) -> None:
     assert do(host, "purge_path", path="/opt/own/x") == Ended("done")
 
 
+@pytest.mark.parametrize("root", ["deb12", "rpm9"])
+def test_a_path_that_a_package_has_brought_stays(root: str, fresh_host: Fresh) -> None:
+    host = fresh_host(root)
+    host.run(f"{'dpkg -i' if root == 'deb12' else 'rpm -i'} {host.give('harmless')}; mkdir -p /opt/own/x")
+    fails(do(host, "purge_path", path="/usr/lib/harmless/kesl"), "owned_by_package", "harmless")
+    host.run("test -x /usr/lib/harmless/kesl")
+    assert do(host, "purge_path", path="/opt/own/x") == Ended("done")
+
+
 def test_a_mount_below_a_path(fresh_host: Fresh) -> None:
     host = fresh_host("deb12")
     host.run(
