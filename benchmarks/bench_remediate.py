@@ -32,7 +32,7 @@ BOUND: t.Final = 1 / 3  # of the tasks and the controller CPU of the role
 PLAY: t.Final = Path(__file__).with_name("builtin_remediate") / "play.yml"
 RECAP: t.Final = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>ok=\d+ .*)$", re.MULTILINE)
 # Parts of the test sample, which is whole in no file of ours.
-SAMPLE: t.Final = ("X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")
+SAMPLE: t.Final = ("X5O!P%", "@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-", "ANTIVIRUS-TEST-FILE!$H+H*")
 CONSENT: t.Final = {
     "evict_hosts": "all",
     "evict_consent": ["remove", "unprotected"],

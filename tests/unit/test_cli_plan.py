@@ -136,7 +136,15 @@ def test_the_playbook_and_the_exit_code(
     assert calls == [
         (
             "evict.kaspersky.remediate",
-            ["--check", "--skip-tags", "remediate_gate,remediate_perform,remediate_wave", "-i", "hosts", "-e", "evict_hosts=web"],
+            [
+                "--check",
+                "--skip-tags",
+                "remediate_gate,remediate_perform,remediate_wave",
+                "-i",
+                "hosts",
+                "-e",
+                "evict_hosts=web",
+            ],
             {"evict_fail_on": [], "evict_out": str(tmp_path / "new")},
         )
     ]
