@@ -69,6 +69,11 @@ class Assessment:
     context: Context = NOBODY_LOOKED
     unread: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def live(self) -> bool:
+        """Is a remain live, such as a driver, a hook, a line in a mail server or a trust anchor?"""
+        return any(finding.dangerous for product in self.products for finding in product.findings)
+
     def row(self, host: str, observation: Observation) -> Row:
         """The host's row."""
         return Row(

@@ -92,6 +92,9 @@ def _judge(
         return Verdict.LEFTOVERS, left
     if proof is not None and proof.result == "fail":
         return Verdict.FAILED_EXPOSED, (f"the live test was not detected: {proof.detail}",)
+    if broken := [o.step for item in phases.values() for o in item.failed if o.step.startswith("cover.")]:
+        # Such as a registration with the vendor's console: a rule of health may not know of it.
+        return Verdict.FAILED_PROTECTED, (f"{guard}, but not as planned: {', '.join(broken)} failed",)
     if _on_fallback(case, phases):
         return Verdict.FAILED_PROTECTED, ("the replacement did not become active; the fallback protects the host", *why)
     if waits := _restart(phases):

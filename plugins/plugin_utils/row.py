@@ -125,11 +125,12 @@ class Row:
             proof=ending.proof,
         )
 
-    def planned(self, plan: Plan) -> Row:
+    def planned(self, plan: Plan, *, live: bool = False) -> Row:
         """The row of the assessment with what its plan says: the verdict of the plan, and why it is blocked.
 
         Args:
             plan: the plan that was made from the same assessment.
+            live: something of the vendor is live that no step may touch: then there is something to do, for a person.
         """
         inhibitors = tuple(f"{hit.id}: {hit.diagnosis}" for hit in plan.blocking) if plan.state == "blocked" else ()
         reasons = self.reasons[len(self.inhibitors) :]  # those of an earlier plan of the host, if there was one
@@ -137,7 +138,7 @@ class Row:
             reasons = (f"excepted by {waiver.owner} until {waiver.expires}: {waiver.reason}", *reasons)
         return dataclasses.replace(
             self,
-            verdict=_BY_STATE.get(plan.state, self.verdict),
+            verdict=self.verdict if live and plan.state == "nothing_to_do" else _BY_STATE.get(plan.state, self.verdict),
             reasons=(*inhibitors, *reasons),
             plan=plan.digest(),
             plan_state=plan.state,
