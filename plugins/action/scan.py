@@ -110,6 +110,8 @@ class ActionModule(ActionBase):
         plan, problem = found.plan, found.problem
         if found.seen is not None and found.judged is not None:
             row = found.judged.row(host, found.seen)
+            if found.case is not None:
+                row = ending.guarded(row, found.case)
             if plan is not None and kind != "verify":
                 row = row.planned(plan, live=found.judged.live)
             if kind in ("result", "verify") and found.case is not None:
@@ -155,6 +157,8 @@ class ActionModule(ActionBase):
             return row
         came = ending.end(case, told.plan, told.phases, told.proof)
         if came is None:
-            return case.assessment.row(case.host, case.seen).planned(told.plan, live=case.assessment.live)
+            return ending.guarded(case.assessment.row(case.host, case.seen), case).planned(
+                told.plan, live=case.assessment.live
+            )
         exclusive.settle(folder.path, case.policy.exclusive_group, case.host, came.verdict)
         return row.ended(came, told.plan)

@@ -17,6 +17,7 @@ from .outcome import Outcome
 from .performing import Performed
 from .plan import Plan
 from .proof import Proof
+from .row import Row
 from .steps import Phase
 from .verdict import Verdict
 
@@ -63,6 +64,19 @@ def end(case: Case, plan: Plan, performed: Sequence[Performed], proof: Proof | N
     verdict, reasons = _judge(case, plan, phases, proof)
     notes = tuple(_notes(case, plan, phases))
     return Ending(verdict=verdict, reasons=(*reasons, *failed), notes=notes, gap=gap, proof=said)
+
+
+def guarded(row: Row, case: Case) -> Row:
+    """The row with the protection that only the replacement's own rule can see, as of a scanner that is asked to scan.
+
+    Args:
+        row: of the host.
+        case: the host; without questions to the replacement nothing is added.
+    """
+    if row.protection == "active" or any(p.works for p in case.assessment.products):
+        return row
+    guard, _why = _guard(case)
+    return dataclasses.replace(row, protection="active", protected_by=(f"{guard}, by its own rule",)) if guard else row
 
 
 def _judge(

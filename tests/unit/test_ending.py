@@ -176,3 +176,15 @@ def test_every_failed_step_is_named_with_its_remedy() -> None:
     came = end(after(["kesl"]), ran("stage"), failed("commit", "remove.kesl.package.kesl", "prerm_failed"))
     assert any("remove.kesl.package.kesl failed: prerm_failed: look there" in reason for reason in came.reasons)
     assert any(note.startswith("steps: ") for note in came.notes)
+
+
+def test_a_row_says_what_only_the_replacements_own_rule_can_see() -> None:
+    def row(case: Case) -> tuple[str, tuple[str, ...]]:
+        found = ending.guarded(case.assessment.row("web1", case.seen), case)
+        return found.protection, found.protected_by
+
+    bare = after((), SHIELD_RUNS)
+    assert bare.assessment.context.protection == "none"
+    assert row(bare) == ("active", ("Shield protects the host, by its own rule",))
+    assert row(after(())) == ("none", ())
+    assert row(after(["kesl"], SHIELD_RUNS))[1] == after(["kesl"]).assessment.context.protected_by
