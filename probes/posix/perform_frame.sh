@@ -85,6 +85,11 @@ j_take() { # what was sent; it is there unless this job has begun again by itsel
     mv -f -- "$j_new/job.sh" "$j_self" && mv -f -- "$j_new/plan.json" "$j_home/plan.json" || j_refuse 'what was sent is gone'
     set +f
     for file in "$j_new"/sent/*; do [ ! -f "$file" ] || mv -f -- "$file" "$staging/"; done
+    if [ "$phase" = stage ] && [ -e "$j_home/closed" ]; then # all of it is performed once more: what was told of it is history
+      j_aside commit
+      j_aside finish
+      rm -f -- "$j_home"/commit/run.* "$j_home"/finish/run.*
+    fi
     rm -f -- "$j_home/closed" "$j_folder"/run.*
     set -f
     printf '' >"$j_folder/run.$j_run"
@@ -115,12 +120,18 @@ j_longest_first() { # TEXT to be blanked: one that holds another comes before it
   j_blanks=$j_rest${1:+$1$nl}
 }
 
-j_anew() { # the old journal is kept
+j_aside() { # PHASE: its journal is kept as an old one
+  [ -e "$j_home/$1/journal" ] || return 0
   j_old=1
-  while [ -e "$j_journal.$j_old" ]; do j_old=$((j_old + 1)); done
-  [ ! -s "$j_spill" ] || { cat -- "$j_spill" >>"$j_journal" && rm -f -- "$j_spill"; }
-  mv -f -- "$j_journal" "$j_journal.$j_old"
-  rm -f -- "$j_folder/child"
+  while [ -e "$j_home/$1/journal.$j_old" ]; do j_old=$((j_old + 1)); done
+  text=$memory/$digest.$1.journal
+  [ ! -s "$text" ] || { cat -- "$text" >>"$j_home/$1/journal" && rm -f -- "$text"; }
+  mv -f -- "$j_home/$1/journal" "$j_home/$1/journal.$j_old"
+  rm -f -- "$j_home/$1/child"
+}
+
+j_anew() {
+  j_aside "$phase"
   j_starts=0 j_begun='' j_notes='' j_ends='' j_undone='' j_closed='' j_restart='' j_past=
   case $phase in commit) j_gone= ;; esac
 }

@@ -107,6 +107,20 @@ def test_a_plan_from_the_staging_to_its_end(host: Host) -> None:
     assert host.call(OP="status").state == "none", "a plan that was performed to its end is closed"
 
 
+def test_a_product_that_was_brought_back_is_removed_by_the_same_plan(host: Host) -> None:
+    whole = plan()
+    host.run("mkdir -p /var/world/var/opt/kaspersky; touch /var/world/kesl")
+    for phase in jobs.PHASES:
+        act(host, whole, phase)
+    host.run("touch /var/world/kesl")
+    for phase in jobs.PHASES:
+        told = act(host, whole, phase, RUN="another")
+        assert told.run == "another"
+        if phase == "commit":
+            assert became(told, whole, "commit")["remove.kesl.package"] == "done"
+    assert host.run("test ! -e /var/world/kesl && echo gone") == "gone\n"
+
+
 @pytest.mark.parametrize(
     ("fails", "expected", "code"),
     [
