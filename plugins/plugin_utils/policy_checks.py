@@ -232,7 +232,8 @@ def name(what: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         # ansible-core 2.19 reads an answer of a survey as YAML, also one that was quoted: `42` and `2030-01-05`.
-        read = type(value) is datetime.date or (isinstance(value, int) and not isinstance(value, bool))
+        day = isinstance(value, datetime.date) and not isinstance(value, datetime.datetime)
+        read = day or (isinstance(value, int) and not isinstance(value, bool))
         text = str(value) if read else line(value)
         if text and not RUN_ID.match(text):
             raise refused(
