@@ -61,10 +61,10 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def remediations() -> Iterator[Mapping[str, tuple[Lab, Future[str]]]]:
-    """Scenario -> its lab and what the whole of it prints; two run at a time."""
+    """Scenario -> its lab and what the whole of it prints; one after another, for all of them are hosts at work."""
     labs = {name: Lab(f"mol{number}-{os.getpid()}") for number, name in enumerate(REMEDIATIONS)}
     try:
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(1) as pool:
             yield {name: (made, pool.submit(molecule, made, "test", scenario=name)) for name, made in labs.items()}
     finally:
         for made in labs.values():

@@ -191,7 +191,8 @@ def rows() -> None:
     told = [{row["host"]: row for row in json.loads((run / "rows.json").read_text())["rows"]} for run in runs]
     found = {key: tuple(rows[key]["verdict"] for rows in told) for key in machines}
     if found != wanted:
-        sys.exit(f"verdicts are {found}, not {wanted}: {told}")
+        why = {key: [rows[key]["reasons"][:3] for rows in told] for key in machines if found[key] != wanted[key]}
+        sys.exit(f"verdicts are {found}, not {wanted}: {why}")
     for key, machine in machines.items():
         for rows in told:
             ids = {text.partition(":")[0] for text in rows[key].get("inhibitors", ())}
