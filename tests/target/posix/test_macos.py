@@ -15,7 +15,9 @@ import pytest
 
 from ansible_collections.evict.kaspersky.plugins.action import scan
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, policy, transport
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import look as looking
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PROBES, parse_posix
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.redact import Redactor
 from tests.target.posix.staged import NONCE, Answer, decode, look, raw_look
 
 LITERALS = knowledge.catalog().literals("macos")
@@ -331,13 +333,15 @@ def test_the_verb_sends_a_mac_its_own_script(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(transport, "run_script", run)
     action = scan.ActionModule.__new__(scan.ActionModule)
     action._connection = SimpleNamespace(_shell=SimpleNamespace())
-    seen, problem, way = action._observe(policy.validate({}), None, {})
+    given = (action, "mac", policy.validate({}), knowledge.catalog(), None, Redactor(), {})
+    found = looking.at_host(*given)
+    seen = found.seen
     assert sent == [knowledge.OBSERVE_LINUX, knowledge.OBSERVE_MAC]
-    assert (problem, way) == (None, "stdin")
+    assert (found.problem, found.way) == (None, "stdin")
     assert seen is not None
     assert seen.platform == "macos"
     assert seen.probes["receipts"].status == "ok"
     first = first.replace("system=Darwin", "system=FreeBSD")
     sent.clear()
-    action._observe(policy.validate({}), None, {})
+    looking.at_host(*given)
     assert sent == [knowledge.OBSERVE_LINUX]

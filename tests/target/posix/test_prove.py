@@ -152,7 +152,7 @@ def test_where_the_control_file_is_eaten_too_nothing_is_proved(target_shell: She
 def test_a_scanner_that_asks_and_forbids_nothing_is_armed(mount: Path) -> None:
     with watching("misses", mount):
         found = prove(on_access(mount, scanners=(Path(sys.executable).resolve().name,)))
-        other = prove(on_access(mount, scanners=("clamonacc",)))
+        other = prove(on_access(mount, scanners=("nobodys-scanner",)))  # a lab beside this test may run a real one
     assert (found.result, found.level) == ("fail", "armed"), found
     assert other.level == ""
 
