@@ -8,6 +8,7 @@ are those of this machine (a Mac's sh is bash 3.2).
 from __future__ import annotations
 
 import shutil
+import typing as t
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -333,7 +334,7 @@ def test_the_verb_sends_a_mac_its_own_script(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(transport, "run_script", run)
     action = scan.ActionModule.__new__(scan.ActionModule)
     action._connection = SimpleNamespace(_shell=SimpleNamespace())
-    given = (action, "mac", policy.validate({}), knowledge.catalog(), None, Redactor(), {})
+    given: tuple[t.Any, ...] = (action, "mac", policy.validate({}), knowledge.catalog(), None, Redactor(), {})
     found = looking.at_host(*given)
     seen = found.seen
     assert sent == [knowledge.OBSERVE_LINUX, knowledge.OBSERVE_MAC]
