@@ -37,10 +37,10 @@ def test_checkout_is_there_and_stays_as_it_is() -> None:
 
 def test_exit_code_and_nothing_left() -> None:
     before = Path("/proc/self/mounts").read_text()
-    assert run("3.13", "sleep 1000 & exit 7", code=7) == ""
+    assert run("3.13", "sleep 1000.25 & exit 7", code=7) == ""
     assert Path("/proc/self/mounts").read_text() == before
     processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "sleep 1000" not in processes.splitlines()
+    assert "sleep 1000.25" not in processes.splitlines()
 
 
 def test_an_ordinary_user() -> None:

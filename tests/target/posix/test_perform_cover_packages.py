@@ -188,12 +188,12 @@ def test_each_failure_has_its_name(host: Host, prepare: str, package: str, name:
 def test_a_busy_manager_is_waited_for_and_then_named(host: Host) -> None:
     python = (
         "import fcntl, time; lock = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); "
-        "open('/run/held', 'w'); time.sleep(60)"
+        "open('/run/held', 'w'); time.sleep(240)"
     )
     hold = f'{sys.executable} -c "{python}" &\nholder=$!\n'
-    hold += "for i in 1 2 3 4 5 6 7 8 9; do [ -e /run/held ] || sleep 0.3; done; ls /run/held"
+    hold += "for i in 1 2 3 4 5 6 7 8 9; do [ -e /run/held ] || sleep 2; done; ls /run/held"
     host.ask(hold)
-    program = covering.program("install_packages", BASE, "x", 8, {"manager": "apt", "packages": ["evict-av"]})
+    program = covering.program("install_packages", BASE, "x", 20, {"manager": "apt", "packages": ["evict-av"]})
     host.ask(f"{shlex.join(host.shell)} -c {shlex.quote(program)} | tr '\\001\\t' '  '; kill $holder")
     held, said = host.run()
     assert held == "/run/held"

@@ -123,7 +123,7 @@ def test_it_is_put_together_from_pieces_and_stands_nowhere() -> None:
 )
 def test_blocked_on_access(target_shell: Shell, mount: Path, how: str, seen: str) -> None:
     with watching(how, mount):
-        found = prove(on_access(mount), target_shell, seconds=6)
+        found = prove(on_access(mount), target_shell, seconds=30)
     assert (found.result, found.level, found.control_ok, found.on_access.how) == ("pass", "on_access", True, seen), (
         found
     )
