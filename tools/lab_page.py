@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests import expected_plans
 from tests.lab.linux import states as linux
 from tests.lab.windows import states as windows
+from tools import pages
 
 _ROOT: t.Final = Path(__file__).resolve().parent.parent
 PAGE: t.Final = _ROOT / "docs" / "lab-states.md"
@@ -107,16 +108,5 @@ def _line(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") or "-" for cell in cells) + " |"
 
 
-def main() -> int:
-    """Write the page, or say whether it is stale."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
-        print("docs/lab-states.md is stale: run make docs" if stale else "docs/lab-states.md is up to date")
-        return int(stale)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pages.main(PAGE, page()))

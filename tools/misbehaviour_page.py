@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.lab.linux.misbehaviour import MISBEHAVIOURS, Told
+from tools import pages
 
 PAGE: t.Final = Path(__file__).resolve().parent.parent / "docs" / "misbehaviour.md"
 _HEAD: t.Final = """\
@@ -68,16 +69,5 @@ def _families(told: Mapping[str, Told], words: t.Callable[[Told], str]) -> str:
     return "; ".join(f"{family}: {text}" for family, text in found.items())
 
 
-def main() -> int:
-    """Write the page, or say whether it is stale."""
-    text = page()
-    if "--check" in sys.argv[1:]:
-        stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
-        print("docs/misbehaviour.md is stale: run make docs" if stale else "docs/misbehaviour.md is up to date")
-        return int(stale)
-    PAGE.write_text(text, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(pages.main(PAGE, page()))

@@ -14,7 +14,6 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     approved,
     exclusive,
-    extra,
     hand,
     inhibitors,
     job,
@@ -160,10 +159,9 @@ class ActionModule(ActionBase):
             why = f"is {plan.state}" if plan.state != "act" else f"has no step in the phase {phase}"
             return {**result, "skipped_because": f"the plan of {plan.host} {why}"}
         if plan.platform != "linux":
-            came = Performed(phase=phase, digest=plan.digest(), state="refused", message=_LINUX_ONLY)
-            folder.record(plan.host, performing.DONE, came.to_dict())
-            return {**result, "state": came.state, "skipped_because": came.message}
-        settings, desk, hide = self._desk(folder, task_vars)
+            return self._passed(result, folder, plan, phase, "refused", _LINUX_ONLY)
+        settings, given = look.settings(self, task_vars, plan=True)
+        desk, hide = look.desk(self, settings, given, folder, task_vars)
         told = ran.of(folder, plan.host)
         done = told.phases
         # What was begun within the window is brought to its end.
@@ -171,26 +169,26 @@ class ActionModule(ActionBase):
         refused = "" if begun else "; ".join(performing.closed(plan, settings, datetime.datetime.now(datetime.UTC)))
         if refused and (told.plan is None or told.plan.digest() != plan.digest()):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {refused}"}
-        # First: a phase that was passed over has left no record, and those after it are not missing it.
+        # Before what is missing: where the first phase was refused, none of the others was to be performed.
         if why := performing.before(plan, phase, done):
-            passed = Performed(phase=phase, digest=plan.digest(), state="skipped", message=why)
-            folder.record(plan.host, performing.DONE, passed.to_dict())
-            return {**result, "state": passed.state, "skipped_because": why}
+            return self._passed(result, folder, plan, phase, "skipped", why)
         if never := performing.missing(plan, phase, done):
             return {**result, "failed": True, "msg": f"evict.kaspersky.perform: {never}"}
         sealed = self._sealed(plan, phase)
+
+        def again() -> look.Look:
+            return look.at_host(self, plan.host, settings, desk.catalog, desk, hide, task_vars)
+
         if not done and (twin := twins.claim(folder.path, plan.machine, plan.host)) != plan.host:
             refused = f"duplicate_machine_id: this run has changed the same machine as {twin}: tell them apart first"
         # The first phase of a run looks again: between the plan and now a person, or another tool, may have been there.
-        if not refused:
-            if not done:
-                refused = self._compare(plan, settings, desk, hide, task_vars)
-            elif phase == "finish":
-                refused = self._back(plan, done, settings, desk, hide, task_vars)
+        if not refused and not done:
+            refused = _changed(plan, again())
+        elif not refused and phase == "finish" and (gone := performing.gone(plan, done)):
+            refused = _back(gone, again())
         if refused:
-            came = Performed(phase=phase, digest=plan.digest(), state="refused", message=refused)
-        else:
-            came = self._run(folder, plan, sealed, settings, desk, task_vars)
+            return self._passed(result, folder, plan, phase, "refused", hide.known(refused))
+        came = self._run(folder, plan, sealed, settings, desk, task_vars)
         came = Performed.from_dict(hide.tree(came.to_dict()))
         folder.record(plan.host, performing.DONE, came.to_dict())
         result["outcomes"] = [item.to_dict() for item in came.outcomes]
@@ -202,72 +200,25 @@ class ActionModule(ActionBase):
             result["reboot"] = True
             why = performing.no_restart(plan, settings, datetime.datetime.now(datetime.UTC))
             if not why and "logged_on_sessions" not in desk.controller.waived:
-                why = self._users(plan, settings, desk, hide, task_vars)
+                why = _users(again())
             result["reboot_allowed"] = not why
             if why:
                 result["msg"] = f"no restart: {why}"
         return result
 
-    def _desk(self, folder: RunFolder, task_vars: dict[str, t.Any]) -> tuple[Policy, Desk, redact.Redactor]:
-        extras = extra.names(self._loader)
-        given = {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
-        settings = policy.validate(
-            given,
-            extra=extras,
-            providers=knowledge.providers(),
-            where=extra.Places(task_vars, extras),
-            platform="windows" if look.on_windows(self) else "linux",
-            plan=True,
-        )
-        desk = Desk.open(self, settings, folder, task_vars)
-        hide = redact.Redactor([*look.secrets(self, task_vars), *desk.vault.known()])
-        desk.spilt(given, hide)
-        return settings, desk, hide
-
-    def _compare(
-        self, plan: Plan, settings: Policy, desk: Desk, hide: redact.Redactor, task_vars: dict[str, t.Any]
-    ) -> str:
-        """What is different on the host since the plan was made; empty when nothing is."""
-        found = look.at_host(self, plan.host, settings, knowledge.catalog(), desk, hide, task_vars)
-        if found.plan is None:
-            return f"the host did not answer once more: {hide.clean(found.problem.text) if found.problem else ''}"
-        if found.plan.digest() == plan.digest() and found.plan.state == "act":
-            return ""
-        blocked = [f"{hit.id}: {hit.diagnosis}" for hit in found.plan.blocking]
-        return "plan_changed: the host is not as it was when it was planned: " + "; ".join(
-            blocked or approved.changes(plan, found.plan)
-        )
-
-    def _back(
+    def _passed(
         self,
+        result: dict[str, t.Any],
+        folder: RunFolder,
         plan: Plan,
-        done: tuple[Performed, ...],
-        settings: Policy,
-        desk: Desk,
-        hide: redact.Redactor,
-        task_vars: dict[str, t.Any],
-    ) -> str:
-        """What was removed and is there again, whose files must not be cleared; empty when nothing is."""
-        confirmed = {o.step for item in done for o in item.outcomes if o.status in ("done", "already")}
-        gone = {str(s.args.get("product")) for s in plan.steps if s.kind == "confirm_absent" and s.id in confirmed}
-        if not gone:
-            return ""
-        found = look.at_host(self, plan.host, settings, knowledge.catalog(), desk, hide, task_vars)
-        if found.judged is None:
-            return f"the host did not answer once more: {hide.clean(found.problem.text) if found.problem else ''}"
-        back = [p.entry.id for p in found.judged.products if p.works and p.entry.id in gone]
-        failed = [] if back else list(found.judged.unknown.values())[:1]
-        words = [f"{', '.join(back)} is there, so nothing of it is cleared: plan again"] if back else failed
-        return "; ".join(words)
-
-    def _users(
-        self, plan: Plan, settings: Policy, desk: Desk, hide: redact.Redactor, task_vars: dict[str, t.Any]
-    ) -> str:
-        """Who is logged on now, hours after the plan perhaps; empty when nobody is."""
-        found = look.at_host(self, plan.host, settings, knowledge.catalog(), desk, hide, task_vars)
-        if found.case is None:
-            return "the host does not say whether somebody is logged on"
-        return "; ".join(inhibitors.sessions(found.case))
+        phase: Phase,
+        state: performing.State,
+        why: str,
+    ) -> dict[str, t.Any]:
+        """A phase of which nothing is begun, and its record."""
+        came = Performed(phase=phase, digest=plan.digest(), state=state, message=why)
+        folder.record(plan.host, performing.DONE, came.to_dict())
+        return {**result, "state": state, "skipped_because": why}
 
     def _run(
         self,
@@ -278,7 +229,8 @@ class ActionModule(ActionBase):
         desk: Desk,
         task_vars: dict[str, t.Any],
     ) -> Performed:
-        phase, told = sealed.phase, hand.teller(folder.progress(plan.host), sealed.phase)
+        phase, progress = sealed.phase, folder.progress(plan.host)
+        told = hand.teller(progress, phase)
         secrets = desk.secrets_for(step.secrets for part in sealed.parts for step in part.steps)
         # A product that was given one in an earlier phase may repeat it in this one.
         hidden = desk.repeated(step.secrets for step in plan.steps)
@@ -305,4 +257,37 @@ class ActionModule(ActionBase):
         except exclusive.GroupFailed as exc:
             return Performed(phase=phase, digest=plan.digest(), state="refused", message=str(exc))
         finally:
-            folder.progress(plan.host).unlink(missing_ok=True)
+            progress.unlink(missing_ok=True)
+
+
+def _changed(plan: Plan, found: look.Look) -> str:
+    """What is different on the host since the plan was made; empty when nothing is."""
+    if found.plan is None:
+        return _silent(found)
+    if found.plan.digest() == plan.digest() and found.plan.state == "act":
+        return ""
+    blocked = [f"{hit.id}: {hit.diagnosis}" for hit in found.plan.blocking]
+    return "plan_changed: the host is not as it was when it was planned: " + "; ".join(
+        blocked or approved.changes(plan, found.plan)
+    )
+
+
+def _back(gone: frozenset[str], found: look.Look) -> str:
+    """What was removed and is there again, whose files must not be cleared; empty when nothing is."""
+    if found.judged is None:
+        return _silent(found)
+    back = [p.entry.id for p in found.judged.products if p.works and p.entry.id in gone]
+    if back:
+        return f"{', '.join(back)} is there, so nothing of it is cleared: plan again"
+    return next(iter(found.judged.unknown.values()), "")
+
+
+def _users(found: look.Look) -> str:
+    """Who is logged on now, hours after the plan perhaps; empty when nobody is."""
+    if found.case is None:
+        return "the host does not say whether somebody is logged on"
+    return "; ".join(inhibitors.sessions(found.case))
+
+
+def _silent(found: look.Look) -> str:
+    return f"the host did not answer once more: {found.problem.text if found.problem else ''}"

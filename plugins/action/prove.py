@@ -10,11 +10,9 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
-    extra,
     knowledge,
     livetest,
     look,
-    policy,
     proof,
     ran,
     redact,
@@ -54,7 +52,7 @@ class ActionModule(ActionBase):
         platform = "windows" if look.on_windows(self) else "linux"
         hide = redact.Redactor(look.secrets(self, task_vars))
         try:
-            settings = self._settings(task_vars, platform)
+            settings, _given = look.settings(self, task_vars)
             folder = RunFolder.resolve(settings, task_vars).create()
             done = ran.of(folder, host)
             role = self._task.args.get("role") or proof.role(done.phases)
@@ -83,17 +81,6 @@ class ActionModule(ActionBase):
         if not seconds.isdigit() or not 1 <= int(seconds[:9]) <= livetest.MOST_SECONDS:
             found.append(f"`seconds` must be 1 to {livetest.MOST_SECONDS}, it is {given.get('seconds')!r:.60}")
         return "evict.kaspersky.prove: " + "; ".join(found) if found else ""
-
-    def _settings(self, task_vars: dict[str, t.Any], platform: str) -> Policy:
-        extras = extra.names(self._loader)
-        given = {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
-        return policy.validate(
-            given,
-            extra=extras,
-            providers=knowledge.providers(),
-            where=extra.Places(task_vars, extras),
-            platform=platform,
-        )
 
     def _test(self, settings: Policy, role: Role, platform: str) -> Test:
         chosen = settings.replacement if role == "replacement" else settings.fallback

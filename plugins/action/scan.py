@@ -12,11 +12,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import (
     ending,
     exclusive,
-    extra,
     knowledge,
     look,
     plans,
-    policy,
     ran,
     redact,
     refusal,
@@ -26,6 +24,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog import Catalog, CatalogError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.desk import Desk, DeskError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.providers import ProvidersError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
@@ -64,24 +63,13 @@ class ActionModule(ActionBase):
         try:
             ended, verify = boolean(result_of), boolean(again)
             wanted = boolean(planned) or ended
-            extras = extra.names(self._loader)
-            given = {k: self._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
-            settings = policy.validate(
-                given,
-                extra=extras,
-                providers=knowledge.providers() if wanted or verify else None,
-                where=extra.Places(task_vars, extras),
-                platform="windows" if look.on_windows(self) else "linux",
-                plan=wanted,
-            )
+            settings, given = look.settings(self, task_vars, plan=wanted, providers=wanted or verify)
             catalog = knowledge.catalog()
             folder = RunFolder.resolve(settings, task_vars).create(verb=Verb.VERIFY if verify else self._verb(wanted))
             # A verification without a replacement in the settings is an audit: nobody says what is to protect the host.
-            asks = wanted or (verify and bool(settings.replacement))
-            desk = Desk.open(self, settings, folder, task_vars) if asks else None
-            hide = redact.Redactor([*look.secrets(self, task_vars), *(desk.vault.known() if desk else ())])
-            if desk is not None:
-                desk.spilt(given, hide)
+            desk, hide = None, redact.Redactor(look.secrets(self, task_vars))
+            if wanted or (verify and settings.replacement):
+                desk, hide = look.desk(self, settings, given, folder, task_vars)
         except (TypeError, PolicyError, CatalogError, ProvidersError, EvidenceError, DeskError) as exc:
             # A setting that is wrong is shown with its value, and the value may be a secret in the wrong place.
             said = redact.Redactor(look.secrets(self, task_vars)).known(str(exc))
@@ -110,21 +98,19 @@ class ActionModule(ActionBase):
         plan, problem = found.plan, found.problem
         if found.seen is not None and found.judged is not None:
             row = found.judged.row(host, found.seen)
-            if found.case is not None:
+            if found.case is not None and plan is not None:
                 row = ending.guarded(row, found.case)
-            if plan is not None and kind != "verify":
-                row = row.planned(plan, live=found.judged.live)
-            if kind in ("result", "verify") and found.case is not None:
                 try:
                     if kind == "verify":
                         row = verifying.judge(row, found.case, ran.of(folder, host).proof)
                     else:
-                        row = self._ended(row, found.case, folder)
+                        told = ran.of(folder, host) if kind == "result" else ran.Ran()
+                        row = self._ended(row, found.case, told, told.plan or plan, folder)
                 except EvidenceError as exc:
                     return {**result, "failed": True, "msg": str(exc), "row": row.short()}
         else:
             problem = problem or Trouble(Verdict.UNKNOWN, "transport", "transport: no answer")
-            row = Row(host=host, verdict=problem.verdict, reasons=(hide.clean(problem.text),))
+            row = Row(host=host, verdict=problem.verdict, reasons=(problem.text,))
         result["row"] = row.short()
         result["gate"] = row.verdict in settings.fail_on
         if desk is not None and kind != "verify":
@@ -150,15 +136,10 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": str(exc)}
         return result
 
-    def _ended(self, row: Row, case: Case, folder: RunFolder) -> Row:
+    def _ended(self, row: Row, case: Case, told: ran.Ran, plan: Plan, folder: RunFolder) -> Row:
         """The row of a host after its phases; the plan's own where none was begun."""
-        told = ran.of(folder, case.host)
-        if told.plan is None:
-            return row
-        came = ending.end(case, told.plan, told.phases, told.proof)
+        came = ending.end(case, plan, told.phases, told.proof)
         if came is None:
-            return ending.guarded(case.assessment.row(case.host, case.seen), case).planned(
-                told.plan, live=case.assessment.live
-            )
+            return row.planned(plan, live=case.assessment.live)
         exclusive.settle(folder.path, case.policy.exclusive_group, case.host, came.verdict)
-        return row.ended(came, told.plan)
+        return row.ended(came, plan)

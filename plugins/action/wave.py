@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import typing as t
 from pathlib import Path
@@ -16,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import breaker, evidence, extra, ledger, policy, refusal
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.evidence import EvidenceError
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy import Policy, PolicyError
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.progress import tell
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.run import RUN_LOG, RunFolder
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 
@@ -80,9 +80,7 @@ class ActionModule(ActionBase):
         """Leave the wave alone, and tell whoever shows the progress."""
         place = folder.progress(f"wave {number}")
         try:
-            # What nobody can write costs nothing but the display.
-            with contextlib.suppress(OSError):
-                place.write_text(f"rests until its hosts are looked at again {int(time.time())}\n", encoding="utf-8")
+            tell(place, "rests", "until its hosts are looked at again")
             time.sleep(seconds)
         finally:
             place.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from .catalog import Catalog, CatalogError
 from .observation import Observation
 from .plan import Hit, Plan
 from .policy import Policy
+from .policy_types import SecretRef
 from .provider import Provider
 from .redact import Redactor
 from .run import RunFolder
@@ -133,9 +134,7 @@ class Desk:
         """
         formats = {need.id: need.format for need in _needs()}
         found: dict[str, str] = {}
-        for key in sorted({key for secrets in named for key in secrets.values()}):
-            owner, _dot, name = key.partition(".")
-            ref = self.settings.secrets.get(owner, {}).get(name)
+        for key, ref in self._references(named):
             if ref is None:
                 raise SecretError(f"the plan needs the secret {key}, and `evict_secrets` does not name it any more")
             value = self.vault.resolve(ref).reveal()
@@ -149,12 +148,17 @@ class Desk:
             named: of each step, argument -> `owner.NAME`.
         """
         found: dict[str, None] = {}
-        for key in sorted({key for secrets in named for key in secrets.values()}):
-            owner, _dot, name = key.partition(".")
-            if (ref := self.settings.secrets.get(owner, {}).get(name)) is not None:
+        for _key, ref in self._references(named):
+            if ref is not None:
                 with contextlib.suppress(SecretError):
                     found[self.vault.resolve(ref).reveal()] = None
         return tuple(found)
+
+    def _references(self, named: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, SecretRef | None]]:
+        """`owner.NAME`, each once, and where it is; None for one that the settings do not name any more."""
+        for key in sorted({key for secrets in named for key in secrets.values()}):
+            owner, _dot, name = key.partition(".")
+            yield key, self.settings.secrets.get(owner, {}).get(name)
 
     def provider(self, role: t.Literal["replacement", "fallback"], platform: str) -> Provider | None:
         """The provider the policy names for a platform."""

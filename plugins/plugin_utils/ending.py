@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 
 from . import finish, planner
 from .case import Case
+from .filling import Role
 from .health import Health
 from .outcome import Outcome
 from .performing import Performed
 from .plan import Plan
-from .proof import Proof
+from .proof import UNDECIDED, Proof
 from .row import Row
 from .steps import Phase
 from .verdict import Verdict
@@ -98,14 +99,14 @@ def _judge(
         return Verdict.FAILED_EXPOSED, (still, *why)
     if plan.replacement == "none" or (case.replacement is not None and case.replacement.kind == "none"):
         if not guard:
-            return Verdict.REMOVED_UNPROTECTED, ("nothing protects the host, to which was consented",)
+            return Verdict.REMOVED_UNPROTECTED, (planner.CONSENTED,)
     elif not guard:
         return Verdict.FAILED_EXPOSED, ("nothing protects the host", *why)
     left = tuple(_left(case))
     if left:
         return Verdict.LEFTOVERS, left
     if proof is not None and proof.result == "fail":
-        return Verdict.FAILED_EXPOSED, (f"the live test was not detected: {proof.detail}",)
+        return Verdict.FAILED_EXPOSED, (proof.words(),)
     if broken := [o.step for item in phases.values() for o in item.failed if o.step.startswith("cover.")]:
         # Such as a registration with the vendor's console: a rule of health may not know of it.
         return Verdict.FAILED_PROTECTED, (f"{guard}, but not as planned: {', '.join(broken)} failed",)
@@ -117,11 +118,9 @@ def _judge(
     if lost:
         return Verdict.UNKNOWN, ("the host could not be followed to the end of its job", *lost)
     if proof is None or proof.result == "error":
-        text = proof.detail if proof else "no live test was made"
-        return Verdict.UNKNOWN, (f"whether the protection detects anything is not known: {text}", guard)
-    if proof.result == "pass":
-        return Verdict.REPLACED, (f"{guard}; live detection proved: {proof.method}",)
-    return Verdict.REPLACED_UNPROVED, (f"{guard}; a live detection cannot be proved here: {proof.detail}",)
+        return Verdict.UNKNOWN, (proof.words() if proof else f"{UNDECIDED}: no live test was made", guard)
+    verdict = Verdict.REPLACED if proof.result == "pass" else Verdict.REPLACED_UNPROVED
+    return verdict, (f"{guard}; {proof.words()}",)
 
 
 def _untouched(phases: dict[Phase, Performed]) -> tuple[str, ...]:
@@ -140,10 +139,9 @@ def _untouched(phases: dict[Phase, Performed]) -> tuple[str, ...]:
 def _guard(case: Case) -> tuple[str, tuple[str, ...]]:
     """What protects the host, and why not what should; the first is empty where nothing does."""
     why: list[str] = []
-    roles: tuple[t.Literal["replacement", "fallback"], ...] = ("replacement", "fallback")
-    for role in roles:
+    for role in t.get_args(Role):
         found: Health | None = case.health(role)
-        provider = case.replacement if role == "replacement" else case.fallback
+        provider = case.provider(role)
         if found is None or provider is None or provider.kind == "none":
             continue
         if found.healthy:

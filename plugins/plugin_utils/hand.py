@@ -8,18 +8,18 @@ when it stays away the job goes on without us, and the next run finds it.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import time
 import typing as t
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 
 from . import canonical, journal, knowledge, redact, transport
 from .job import Job
 from .observation import Observation
 from .performing import Performed
 from .plan import Plan, PlanError
+from .progress import tell
 from .trouble import Trouble
 from .verdict import Verdict
 
@@ -188,7 +188,7 @@ def under_way(action: ActionBase, seen: Observation, task_vars: Mapping[str, t.A
     return plan
 
 
-def teller(path: str | os.PathLike[str], phase: str) -> Progress:
+def teller(path: Path, phase: str) -> Progress:
     """Writes the step under way into a file of the run folder, for whoever shows the progress.
 
     Args:
@@ -197,12 +197,10 @@ def teller(path: str | os.PathLike[str], phase: str) -> Progress:
     """
     last = ""
 
-    def tell(step: str) -> None:
+    def told(step: str) -> None:
         nonlocal last
         if step and step != last:
             last = step
-            # What nobody can write costs nothing but the display.
-            with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as stream:
-                stream.write(f"{phase} {step} {int(time.time())}\n")
+            tell(path, phase, step)
 
-    return tell
+    return told

@@ -16,6 +16,7 @@ from .outcome import Failure, Outcome, Status
 from .plan import Plan, Step
 from .steps import Phase
 
+RESTART_FIRST: t.Final = 4  # what a job ends with that wants the host restarted first (docs/formats.md section 7)
 State = t.Literal["running", "ended", "died", "refused", "none", "cut"]
 
 _STATES: t.Final = ("running", "ended", "died", "refused", "none")
@@ -123,7 +124,7 @@ class Journal:
     @property
     def reboot(self) -> bool:
         """Does a step, or the job itself, ask for a restart of the host?"""
-        return self.code == 4 or any(
+        return self.code == RESTART_FIRST or any(
             line.fields.get("reboot") == "yes" for line in self.lines if line.event in ("end", "undo")
         )
 
@@ -231,7 +232,7 @@ class Journal:
             return "not needed: the replacement became active" if self.ends else "the job did not come so far"
         if failed:
             return f"passed over since {failed[-1].step} failed"
-        if self.code == 4:
+        if self.code == RESTART_FIRST:
             return "the host has to be restarted first"
         return "the job did not come so far"
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
-from . import conceal, hand, knowledge, observation, redact, transport, trouble, trouble_winrm
+from . import conceal, extra, hand, knowledge, observation, policy, redact, transport, trouble, trouble_winrm
 from .assess import Assessment
 from .case import Case
 from .catalog import Catalog
@@ -19,6 +19,7 @@ from .desk import Desk
 from .observation import Observation
 from .plan import Plan
 from .policy import Policy
+from .run import RunFolder
 from .trouble import Trouble
 
 Seen = tuple[Observation | None, Trouble | None, str]
@@ -71,13 +72,64 @@ def at_host(
             raise
         seen, problem, way = None, trouble.silence(action._task.timeout), ""
     if seen is None:
-        return Look(problem=problem, way=way)
+        return Look(problem=problem and dataclasses.replace(problem, text=hide.clean(problem.text)), way=way)
     seen, judged = conceal.judge(seen, catalog, hide)
     if desk is None:
         return Look(seen=seen, judged=judged, problem=problem, way=way)
     case = desk.case(host, seen, judged)
     plan = desk.plan(case, hand.under_way(action, seen, task_vars))
     return Look(seen=seen, judged=judged, problem=problem, way=way, case=case, plan=plan)
+
+
+def settings(
+    action: ActionBase, task_vars: Mapping[str, t.Any], *, plan: bool = False, providers: bool = True
+) -> tuple[Policy, dict[str, t.Any]]:
+    """The settings of the task's host, checked, and as they were given.
+
+    Args:
+        action: the running action, whose templar and loader resolve them.
+        task_vars: the host's variables.
+        plan: a plan is to be made: what it needs must be there.
+        providers: check them against the providers as well.
+
+    Raises:
+        PolicyError, CatalogError, ProvidersError: as `policy.validate` and `knowledge.providers` do.
+    """
+    extras = extra.names(action._loader)
+    given = {k: action._templar.template(v) for k, v in task_vars.items() if str(k).startswith("evict_")}
+    checked = policy.validate(
+        given,
+        extra=extras,
+        providers=knowledge.providers() if providers else None,
+        where=extra.Places(task_vars, extras),
+        platform="windows" if on_windows(action) else "linux",
+        plan=plan,
+    )
+    return checked, given
+
+
+def desk(
+    action: ActionBase,
+    checked: Policy,
+    given: Mapping[str, t.Any],
+    folder: RunFolder,
+    task_vars: Mapping[str, t.Any],
+) -> tuple[Desk, redact.Redactor]:
+    """The controller's part of the host's plan, and what hides the host's secrets.
+
+    Args:
+        action: the running action.
+        checked, given: as `settings` returns them.
+        folder: of the run.
+        task_vars: the host's variables.
+
+    Raises:
+        DeskError: as `Desk.open` and `Desk.spilt` do.
+    """
+    opened = Desk.open(action, checked, folder, task_vars)
+    hide = redact.Redactor([*secrets(action, task_vars), *opened.vault.known()])
+    opened.spilt(given, hide)
+    return opened, hide
 
 
 def secrets(action: ActionBase, task_vars: Mapping[str, t.Any]) -> list[str]:

@@ -15,8 +15,6 @@ from .policy import Policy
 from .steps import Phase
 
 State = t.Literal["ended", "refused", "lost", "skipped"]
-# What the program of a job ends with (docs/formats.md section 7).
-RESTART_FIRST: t.Final = 4
 # Events of a host's evidence.
 BEGUN: t.Final = "performing"
 DONE: t.Final = "performed"
@@ -171,7 +169,20 @@ def before(plan: Plan, phase: Phase, done: Sequence[Performed]) -> str:
     return ""
 
 
+def gone(plan: Plan, done: Sequence[Performed]) -> frozenset[str]:
+    """Ids of the products that were looked for again in this run, and not found.
+
+    Args:
+        plan: of the host.
+        done: the phases of the same plan in this run.
+    """
+    confirmed = {o.step for item in done for o in item.outcomes if o.status in ("done", "already")}
+    return frozenset(str(s.args.get("product")) for s in plan.steps if s.kind == "confirm_absent" and s.id in confirmed)
+
+
 class _Record(t.Protocol):
+    """What is asked of a record here: nothing a verdict is made of knows the files of the evidence."""
+
     @property
     def seq(self) -> int: ...
     @property

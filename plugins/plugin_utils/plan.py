@@ -84,6 +84,10 @@ class Waived:
     ticket: str
     expires: str
 
+    def words(self) -> str:
+        """What is said of a host that it excepts."""
+        return f"excepted by {self.owner} until {self.expires}: {self.reason}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Hit:

@@ -31,6 +31,7 @@ _BY_HAND: t.Final = {
         "take it away where it comes from: the job, the policy, the deployment tool, the file",
     ),
 }
+CONSENTED: t.Final = "nothing protects the host, to which was consented"  # after the replacement `none`
 TIME: t.Final = "%Y-%m-%dT%H:%M:%SZ"
 
 

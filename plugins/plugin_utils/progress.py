@@ -7,8 +7,10 @@ The steps under way stand in files of the run folder, one a host, which `perform
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -29,6 +31,17 @@ class Step:
     phase: str
     name: str
     since: float
+
+
+def tell(path: Path, phase: str, step: str) -> None:
+    """Say what is being done, for whoever shows the progress (`running`); what cannot be written is not shown.
+
+    Args:
+        path: the file, as `RunFolder.progress` gives it.
+        phase, step: under way from now on.
+    """
+    with contextlib.suppress(OSError):
+        path.write_text(f"{phase} {step} {int(time.time())}\n", encoding="utf-8")
 
 
 def running(folder: Path) -> list[Step]:

@@ -29,6 +29,12 @@ _HOW: t.Final[Mapping[str, str]] = {
     "changed": "what it held was taken out",
 }
 _SHORT: t.Final = 300
+UNDECIDED: t.Final = "whether the protection detects anything is not known"
+_WORDS: t.Final[Mapping[Result, str]] = {
+    "fail": "the live test was not detected",
+    "error": UNDECIDED,
+    "not_applicable": "a live detection cannot be proved here",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,12 @@ class Proof:
     on_demand: Part
     detail: str
     left: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """The result for a reader, with what is known besides."""
+        if self.result == "pass":
+            return f"live detection proved: {self.method}"
+        return f"{_WORDS[self.result]}: {self.detail}"
 
     def to_dict(self) -> dict[str, t.Any]:
         """As stored in evidence (event `proof`)."""

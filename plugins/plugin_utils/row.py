@@ -135,7 +135,7 @@ class Row:
         inhibitors = tuple(f"{hit.id}: {hit.diagnosis}" for hit in plan.blocking) if plan.state == "blocked" else ()
         reasons = self.reasons[len(self.inhibitors) :]  # those of an earlier plan of the host, if there was one
         if plan.state == "excepted" and (waiver := plan.excepted):
-            reasons = (f"excepted by {waiver.owner} until {waiver.expires}: {waiver.reason}", *reasons)
+            reasons = (waiver.words(), *reasons)
         return dataclasses.replace(
             self,
             verdict=self.verdict if live and plan.state == "nothing_to_do" else _BY_STATE.get(plan.state, self.verdict),

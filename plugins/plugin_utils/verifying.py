@@ -26,8 +26,7 @@ def judge(row: Row, case: Case, proof: Proof | None) -> Row:
         The row. Without a replacement in the settings it only says what the assessment does.
     """
     if waiver := case.controller.excepted:
-        why = f"excepted by {waiver.owner} until {waiver.expires}: {waiver.reason}"
-        return dataclasses.replace(row, verdict=Verdict.EXCEPTED, reasons=(why, *row.reasons))
+        return dataclasses.replace(row, verdict=Verdict.EXCEPTED, reasons=(waiver.words(), *row.reasons))
     proved = dataclasses.replace(row, proof=proof.result if proof else "")
     if case.replacement is None or row.verdict not in _GONE:
         return proved
@@ -40,8 +39,7 @@ def _judge(case: Case, proof: Proof | None) -> tuple[Verdict | None, tuple[str, 
     health, guarded = case.health("replacement"), planner.protected(case)
     name = case.replacement.name if case.replacement else ""
     if case.replacement is not None and case.replacement.kind == "none":
-        none = ("nothing protects the host, to which was consented",)
-        return (None, ()) if guarded else (Verdict.REMOVED_UNPROTECTED, none)
+        return (None, ()) if guarded else (Verdict.REMOVED_UNPROTECTED, (planner.CONSENTED,))
     said = tuple(f"{name}: {text}" for text in health.reasons) if health else (f"{name}: nobody asked for its health",)
     if health is None or not health.healthy:
         if guarded:
@@ -55,7 +53,7 @@ def _judge(case: Case, proof: Proof | None) -> tuple[Verdict | None, tuple[str, 
             return Verdict.UNKNOWN, ("whether anything protects the host could not be told", *said)
         return Verdict.FAILED_EXPOSED, ("nothing protects the host", *said)
     if proof is not None and proof.result == "fail":
-        return Verdict.FAILED_EXPOSED, (f"the live test was not detected: {proof.detail}",)
+        return Verdict.FAILED_EXPOSED, (proof.words(),)
     if proof is not None and proof.result == "error":
-        return Verdict.UNKNOWN, (f"whether the protection detects anything is not known: {proof.detail}",)
+        return Verdict.UNKNOWN, (proof.words(),)
     return None, ()

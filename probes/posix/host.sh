@@ -28,10 +28,7 @@ probe_host() {
   set -- $rows
   IFS=$nl
   system=$1 node=$2 release=$3 arch=$4
-  for file in /etc/machine-id /var/lib/dbus/machine-id; do
-    [ -n "$machine" ] || ! [ -r "$file" ] || read -r machine <"$file"
-    case $machine in uninitialized) machine= ;; esac
-  done
+  machine_id
   if [ "$euid" = 0 ]; then user=root; else user=$(id -un); fi
   [ ! -r /proc/1/comm ] || read -r init </proc/1/comm
   container

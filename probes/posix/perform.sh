@@ -110,8 +110,9 @@ perform_start() {
 
 prepare() { # the folders of all jobs
   [ "$euid" = 0 ] || refuse not_root 'only root can perform a job: become root for this host'
-  [ "$(machine_id)" = "$EVICT_MACHINE" ] ||
-    refuse other_machine "the plan is for another machine ($EVICT_MACHINE, this is $(machine_id)): plan again"
+  machine_id
+  [ "$machine" = "$EVICT_MACHINE" ] ||
+    refuse other_machine "the plan is for another machine ($EVICT_MACHINE, this is $machine): plan again"
   [ -n "$boot" ] || refuse no_proc '/proc is not there, and without it nobody could tell whether a job still runs'
   for name in setsid sync od ln mv cp rm mkdir ls cat tail grep tr wc sleep date; do
     has "$name" || refuse missing_program "$name is missing on this host: install it (package util-linux, coreutils or grep)"
@@ -126,15 +127,6 @@ prepare() { # the folders of all jobs
     [ -d "$base/$name" ] || mkdir -m 700 "$base/$name" || [ -d "$base/$name" ] ||
       refuse disk_full "$base/$name cannot be made: is the disk full or read-only?"
   done
-}
-
-machine_id() {
-  machine=
-  for file in /etc/machine-id /var/lib/dbus/machine-id; do
-    [ -n "$machine" ] || ! [ -r "$file" ] || read -r machine <"$file"
-    case $machine in uninitialized) machine= ;; esac
-  done
-  printf %s "$machine"
 }
 
 mine() { # PARENT FOLDER: made before its use, and nobody else's

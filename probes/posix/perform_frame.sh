@@ -25,11 +25,7 @@ job_begin() { # VERSION DIGEST HOST MACHINE PHASE; ends the program when it must
   j_new=$j_folder/new.$j_token j_journal=$j_folder/journal j_spill=$memory/$digest.$phase.journal staging=$base/staging kept=$base/kept
   j_self=$j_folder/job.sh j_log=$j_folder/log j_out=$memory/output
   [ "$1" = 1 ] || j_refuse "the job is of version $1 and this hand performs version 1: use one version of the collection"
-  machine=
-  for file in /etc/machine-id /var/lib/dbus/machine-id; do
-    [ -n "$machine" ] || ! [ -r "$file" ] || read -r machine <"$file"
-    case $machine in uninitialized) machine= ;; esac
-  done
+  machine_id
   [ "$machine" = "$4" ] || j_refuse "the plan is for another machine ($4, this is $machine): plan again"
   j_lock
   j_take

@@ -128,3 +128,11 @@ trim() { # TEXT -> text: without blanks around it
   text=${text#"${text%%[!\ "$tab"]*}"}
   text=${text%"${text##*[!\ "$tab"]}"}
 }
+
+machine_id() { # -> machine: the id of this host, empty when it has none yet
+  machine=
+  for file in /etc/machine-id /var/lib/dbus/machine-id; do
+    [ -n "$machine" ] || ! [ -r "$file" ] || read -r machine <"$file"
+    case $machine in uninitialized) machine= ;; esac
+  done
+}

@@ -3,11 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 import typing as t
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +16,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.performing import 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof
 from tests import jobs, runs
 from tests.e2e import playbooks
-from tests.target.posix import scanner
+from tests.watched import file_system, watching
 
 PLAY: t.Final = """
 - name: Prove
@@ -85,27 +81,8 @@ class Place(t.NamedTuple):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: a file system that a scanner watches")
-    watched = tmp_path / "watched"
-    watched.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=4m", "evict", watched], check=True)
-    yield Place(tmp_path, watched)
-    subprocess.run(["umount", "-l", watched], check=True)
-
-
-@contextlib.contextmanager
-def watching(how: str, folder: Path) -> Iterator[None]:
-    command = [sys.executable, scanner.__file__, how, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            process.kill()
-            pytest.skip(f"no fanotify here: a scanner on access ({process.communicate()[1][-200:]})")
-        try:
-            yield
-        finally:
-            process.kill()
+    with file_system(tmp_path) as watched:
+        yield Place(tmp_path, watched)
 
 
 # In the second way the script travels as a file.

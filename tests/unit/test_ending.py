@@ -13,14 +13,14 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.outcome import Failure, Outcome
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.performing import Performed
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Part, Proof, Result
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof, Result
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import Phase
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import cases
+from tests.ended import DEAD, LANTERN_RUNS, SHIELD_RUNS, proof
+from tests.ended import host as after
 
 PLAN: t.Final = planner.plan(cases.case(products=["kesl", "klnagent64"]))
-SHIELD_RUNS: t.Final = {"role": "replacement", "name": "service.shield.service", "text": "active enabled"}
-LANTERN_RUNS: t.Final = {"role": "fallback", "name": "service.lantern.service", "text": "active enabled"}
 
 
 def ran(phase: Phase, plan: Plan = PLAN, **changes: t.Any) -> Performed:
@@ -42,27 +42,6 @@ def failed(phase: Phase, step: str, kind: str = "still_there") -> Performed:
 
 
 WELL: t.Final = (ran("stage"), ran("commit", gap=7.25), ran("finish"))
-
-
-def after(products: t.Iterable[t.Any] = (), *cover: dict[str, str], **more: t.Any) -> Case:
-    """The host when it is looked at again."""
-    probes = {"cover": list(cover), **more.pop("probes", {})}
-    return cases.case(products=list(products), probes=probes, **more)
-
-
-def proof(result: Result) -> Proof:
-    part = Part(result=result)
-    return Proof(
-        provider="shield",
-        role="replacement",
-        method="eicar_on_access",
-        level="",
-        result=result,
-        control_ok=True,
-        on_access=part,
-        on_demand=part,
-        detail="as it came",
-    )
 
 
 def end(case: Case, *phases: Performed, proved: Proof | None = None, plan: Plan = PLAN) -> ending.Ending:
@@ -108,8 +87,7 @@ def test_a_job_that_ended_well_and_left_the_product_has_failed() -> None:
 
 def test_gone_without_protection_is_exposed() -> None:
     assert end(after(()), *WELL, proved=proof("pass")).verdict is Verdict.FAILED_EXPOSED
-    dead = {**SHIELD_RUNS, "text": "inactive enabled"}
-    came = end(after((), dead), *WELL, proved=proof("pass"))
+    came = end(after((), DEAD), *WELL, proved=proof("pass"))
     assert came.verdict is Verdict.FAILED_EXPOSED
     assert any("inactive" in reason for reason in came.reasons)
 

@@ -10,34 +10,11 @@ import pytest
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import verifying
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Waived
-from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Part, Proof, Result
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof, Result
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import cases
-
-SHIELD_RUNS: t.Final = {"role": "replacement", "name": "service.shield.service", "text": "active enabled"}
-LANTERN_RUNS: t.Final = {"role": "fallback", "name": "service.lantern.service", "text": "active enabled"}
-DEAD: t.Final = {**SHIELD_RUNS, "text": "inactive enabled"}
-
-
-def host(products: t.Iterable[t.Any] = (), *cover: dict[str, str], **more: t.Any) -> Case:
-    probes = {"cover": list(cover), **more.pop("probes", {})}
-    return cases.case(products=list(products), probes=probes, **more)
-
-
-def proof(result: Result) -> Proof:
-    part = Part(result=result)
-    return Proof(
-        provider="shield",
-        role="replacement",
-        method="eicar_on_access",
-        level="",
-        result=result,
-        control_ok=True,
-        on_access=part,
-        on_demand=part,
-        detail="as it came",
-    )
+from tests.ended import DEAD, LANTERN_RUNS, SHIELD_RUNS, host, proof
 
 
 def judge(case: Case, proved: Proof | None = None) -> Row:

@@ -21,6 +21,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.livetest import Test
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof
 from tests.target.posix import scanner
+from tests.watched import file_system, watching
 
 NONCE = "evict-fedcba9876543210fedcba98"
 Shell = tuple[str, ...]
@@ -38,27 +39,8 @@ CLEAN = 'echo "$1: OK"; exit 0'
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, which a scanner can watch without being asked about the rest of this machine."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root: a file system that a scanner watches")
-    place = tmp_path / "watched"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=4m", "evict", place], check=True)
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
-
-
-@contextlib.contextmanager
-def watching(how: str, place: Path) -> Iterator[None]:
-    command = [sys.executable, scanner.__file__, how, str(place)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        if process.stdout.readline() != "ready\n":
-            process.kill()
-            pytest.skip(f"no fanotify here: a scanner on access ({process.communicate()[1][-200:]})")
-        try:
-            yield
-        finally:
-            process.kill()
+    with file_system(tmp_path) as place:
+        yield place
 
 
 def on_access(place: Path, **changes: object) -> Test:
