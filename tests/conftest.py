@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -22,6 +23,9 @@ LAB = HERE / "lab"
 LABS = {"linux": "Linux lab", "windows": "Windows lab"}
 OTHERS = "further labs: cores, mixed fleet, newcomer"
 MAY_BE_SKIPPED_IN_CI = "no PowerShell kit"
+# What CI tells of a failure when it happens, and how many of the slowest files at the end.
+TOLD_LINES = 12
+SLOWEST = 40
 
 
 def flag(name: str) -> bool:
@@ -89,8 +93,24 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+SECONDS: dict[str, float] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the seconds of each file; in CI tell a failure at once, for a run that is stopped has no summary."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        return
+    SECONDS[report.location[0]] = SECONDS.get(report.location[0], 0) + report.duration
+    if flag("EVICT_CI") and report.outcome == "failed":
+        told = "\n".join(report.longreprtext.splitlines()[-TOLD_LINES:])
+        print(f"\n{report.when} of {report.nodeid} failed:\n{told}", file=sys.__stderr__, flush=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name each reason for a skip once."""
+    """Name each reason for a skip once, and the files that took longest."""
+    if flag("EVICT_CI"):
+        for path in sorted(SECONDS, key=SECONDS.__getitem__, reverse=True)[:SLOWEST]:
+            terminalreporter.write_line(f"{SECONDS[path]:6.0f} s {path}")
     reasons = Counter(skip_reason(report) for report in terminalreporter.stats.get("skipped", []))
     for reason, count in sorted(reasons.items()):
         terminalreporter.write_line(f"skipped: {reason}: {count} {'test' if count == 1 else 'tests'}")
