@@ -16,6 +16,8 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 HERE = Path(__file__).resolve().parent
 LAB = HERE / "lab"
@@ -40,19 +42,31 @@ def lab_of(path: Path) -> str | None:
     return LABS.get(path.relative_to(LAB).parts[0], OTHERS)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip the labs unless they are asked for and can run. Side by side run files, and the whole Linux lab as one: its
-    hosts are many."""
-    if config.getoption("dist", "no") == "loadgroup":
-        for item in items:
-            lab = lab_of(item.path)
-            item.add_marker(pytest.mark.xdist_group(LABS["linux"] if lab == LABS["linux"] else str(item.path)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Side by side run files, and the whole Linux lab as one: its hosts are many."""
+    scheduling = LoadScopeScheduling(config, log)
+    # Not by groups of marks (--dist loadgroup): pytest 9.2 does not keep them in the test's name, where xdist looks.
+    scheduling._split_scope = group_of
+    return scheduling
+
+
+def group_of(nodeid: str) -> str:
+    """Which tests go to one process: `tests/lab/linux`, or the file of a test."""
+    path = nodeid.partition("::")[0]
+    linux = "tests/lab/linux"
+    return linux if path.startswith(f"{linux}/") else path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the labs unless they are asked for and can run; then they are the first, for they take longest."""
     why = None
     if not flag("EVICT_LAB"):
         why = "set LAB=1, needs root"
     elif os.geteuid() != 0:
         why = "needs root"
     if why is None:
+        items.sort(key=lambda item: lab_of(item.path) is None)
         return
     for item in items:
         lab = lab_of(item.path)

@@ -11,7 +11,8 @@ choose() { # -> probes, preflight
   later="peers tools enforcement roles sessions desktop job"
   # Nothing is brought: these have nothing to do, and say so.
   [ -n "$EVICT_PREFLIGHT_PACKAGES$EVICT_PREFLIGHT_ENDPOINTS" ] || later="$later egress repository limits"
-  [ -n "$EVICT_PREFLIGHT_COVER" ] || later="$later cover"
+  # The last one, for systemd may not answer; programs have a process of their own.
+  case $nl$EVICT_PREFLIGHT_COVER in *"$nl+"*) ;; *) later="$later cover" ;; esac
   # A Mac only says that it is one; nothing is planned for it.
   [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host preflight='' ;; esac
   probes="$probes $preflight"

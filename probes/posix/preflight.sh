@@ -73,15 +73,19 @@ soon() { # PID... of all probes
 }
 
 # Once for all probes, before they are started: a shell that reads by itself reads byte by byte.
-look_around() { # -> running: a line /proc/PID/comm:NAME for each process; table: DEVICE PLACE TYPE OPTIONS for each mount
+look_around() { # -> running: a line /proc/PID/comm:NAME for each process; table: FILE:DEVICE PLACE TYPE OPTIONS for each mount
+  table=''
   set +f
-  running=$(grep -H '' /proc/[0-9]*/comm 2>/dev/null)
+  running=$(grep -H '' /proc/self/mounts /proc/[0-9]*/comm 2>/dev/null)
   set -f
-  table=$(cat /proc/self/mounts 2>/dev/null)
+  for row in $running; do
+    case $row in /proc/self/mounts:*) table=$table$row$nl ;; *) return 0 ;; esac
+  done
+  running=
 }
 
 sees() { # running or table -> false: there is none, and the probe's answer is set
-  [ -n "$1" ] || { unknown 'grep or cat is missing, or /proc is not mounted' && return 1; }
+  [ -n "$1" ] || { unknown 'grep is missing, or /proc is not mounted' && return 1; }
 }
 
 here() { # PID: does it see our root file system? (yes when we may not know)

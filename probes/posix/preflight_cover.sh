@@ -12,7 +12,15 @@ probe_cover() {
   ours "$EVICT_PREFLIGHT_COVER"
   [ -n "$mine" ] || return 0
   # When time is up the alarm ends the programs and the shells that wait for them; what was not answered by then has no row.
-  rows=$(put_all)
+  told='' units=
+  case $nl$mine in
+    *"$nl+"*) rows=$(put_all) ;;
+    *) # no program is asked, so no shell is needed that waits for one
+      for row in $mine; do units=$units${row#* }$nl; done
+      ask_units $units
+      rows=$told
+      ;;
+  esac
   for row in $rows; do send " $row"; done
   for row in $mine; do
     case $row in +*) continue ;; esac
@@ -24,7 +32,7 @@ probe_cover() {
   done
 }
 
-put_all() { # -> a row for each answer, or several for a long one: fields of a record
+put_all() { # a row for each answer, or several for a long one: fields of a record
   units='' question=
   set --
   for row in $mine =; do
@@ -39,6 +47,7 @@ put_all() { # -> a row for each answer, or several for a long one: fields of a r
     set --
   done
   [ -z "$units" ] || ask_units $units
+  printf %s "$told"
   wait
 }
 
@@ -52,19 +61,20 @@ put() { # 'ROLE NAME' PROGRAM ARGUMENT...
     [ -n "$text" ] || fault='it said nothing'
   fi
   answer "$question" "$text" "$fault"
+  printf %s "$told"
 }
 
-answer() { # 'ROLE NAME' TEXT FAULT; a long text comes in pieces, none of which ends within a character
+answer() { # 'ROLE NAME' TEXT FAULT -> told, with the rows before; a long text comes in pieces, none of which ends within a character
   encode name "${1#* }"
   head="role=${1%% *}$pair" rest=$2
   encode fault "$3"
-  [ -n "$rest" ] || printf '%s text=%s\n' "$head" "${3:+$pair}"
+  [ -n "$rest" ] || told="$told$head text=${3:+$pair}$nl"
   while [ -n "$rest" ]; do
     piece=$(printf '%.1600s.' "$rest") && piece=${piece%.}
     text=${piece%"${piece##*[ -~]}"}
     rest=${rest#"${text:=$piece}"}
     encode text "$text"
-    printf '%s%s\n' "$head" "$pair"
+    told=$told$head$pair$nl
   done
 }
 

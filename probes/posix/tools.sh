@@ -82,6 +82,7 @@ resolve() { # PATH -> real (empty: cannot be resolved)
     [ ! -h "$prefix" ] || break
     case $rest in */*) rest=${rest#*/} ;; *) return 0 ;; esac
   done
+  [ "$1" != / ] || return 0
   real=$(readlink -f -- "$1" && echo .) && real=${real%"$nl".} && return 0
   real=$(cd -P -- "$1" && pwd -P && echo .) && real=${real%"$nl".} && return 0
   real=

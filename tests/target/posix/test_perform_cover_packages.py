@@ -190,7 +190,8 @@ def test_a_busy_manager_is_waited_for_and_then_named(host: Host) -> None:
         "import fcntl, time; lock = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(lock, fcntl.LOCK_EX); "
         "open('/run/held', 'w'); time.sleep(240)"
     )
-    hold = f'{sys.executable} -c "{python}" &\nholder=$!\n'
+    # The interpreter itself: a virtual environment may lie where the host has a folder of its own.
+    hold = f'{Path(sys.executable).resolve()} -c "{python}" &\nholder=$!\n'
     hold += "for i in 1 2 3 4 5 6 7 8 9; do [ -e /run/held ] || sleep 2; done; ls /run/held"
     host.ask(hold)
     program = covering.program("install_packages", BASE, "x", 20, {"manager": "apt", "packages": ["evict-av"]})

@@ -97,20 +97,20 @@ def test_immutable_files(shell: list[str], tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_answer(target_shell: Shell, tmp_path: Path) -> None:
     """A mount that the kernel's list names, and an `ls` that hangs on it as on a dead server."""
-    made = """cat /proc/self/mounts >/run/mounts; echo 'srv:/x /mnt nfs4 rw 0 0' >>/run/mounts
-mv /bin/ls /bin/ls.real 2>/dev/null || mv /usr/bin/ls /usr/bin/ls.real
+    made = """mv /bin/ls /bin/ls.real 2>/dev/null || mv /usr/bin/ls /usr/bin/ls.real
 cat >/usr/sbin/ls <<'END'
 #!/bin/sh
 case "$*" in *'/mnt/.'*) exec sleep 60 ;; esac
 exec ls.real "$@"
 END
 chmod 755 /usr/sbin/ls
-cat >/usr/sbin/cat <<'END'
+real=$(command -v grep)
+cat >/usr/sbin/grep <<END
 #!/bin/sh
-case $1 in /proc/self/mounts) exec /bin/cat /run/mounts ;; esac
-exec /bin/cat "$@"
+[ "\\$3" != /proc/self/mounts ] || echo '/proc/self/mounts:srv:/x /mnt nfs4 rw 0 0'
+exec $real "\\$@"
 END
-chmod 755 /usr/sbin/cat
+chmod 755 /usr/sbin/grep
 """
     seen = look(tmp_path, made, shell=target_shell, trees=[TREE])["obstacles"]
     assert [(r["kind"], r["path"]) for r in seen.records] == [("network_mount_hangs", "/mnt")]
