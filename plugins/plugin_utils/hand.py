@@ -30,6 +30,7 @@ _CALL: t.Final = 15  # seconds one call waits for the end on the host; then it t
 _PAUSE: t.Final = 5.0  # seconds before a connection that broke is tried again
 _PATIENCE: t.Final = 900  # seconds a host may stay away while its job runs
 _FIRST: t.Final = 120  # before it has said that the job runs
+_FOLLOWED: t.Final = 45  # until a controller that died counts as gone on the host, which is 20 after its last call ended
 _MARGIN: t.Final = 300  # seconds on top of the longest time of all steps
 _PREFIX: t.Final = "EVICT_"
 Progress = Callable[[str], None]
@@ -83,6 +84,7 @@ def run(
     end = time.monotonic() + sum(s.timeout for s in plan.steps if s.phase == sealed.phase) + _MARGIN
     lines: list[str] = []
     away, values, message = 0.0, start, "the host did not answer"
+    gone = 0.0
     while time.monotonic() < end:
         came = _ask(action, {**values, "SINCE": str(len(lines))}, task_vars)
         if isinstance(came, Trouble) or came.state in ("cut", "none"):
@@ -97,6 +99,11 @@ def run(
             continue
         away = 0.0
         lines += came.lines
+        if came.code == "followed" and time.monotonic() < (gone := gone or time.monotonic() + _FOLLOWED):
+            progress("waiting for another run's controller")
+            values = {**start, "ATTACH": "yes"}
+            time.sleep(_PAUSE)
+            continue
         if came.state == "refused":
             return _nothing(sealed, "refused", f"{came.code}: {came.message}")
         if came.state == "ended":

@@ -43,10 +43,32 @@ holder_words() { # of the last holder, for a person
   text="$text (process $held_pid): wait until it has ended, then run again"
 }
 
+# Who follows a job says so all the time. A controller that lives calls again at once; one of which nothing was heard for as long as a
+# broken connection takes is gone, and another one may go on in its place.
+followed() { # -> true: another run's controller follows this plan
+  follower=
+  for _ in 1 2; do # between the two halves of its writing the file is empty
+    [ ! -r "$memory/follower" ] || IFS=' ' read -r follower heard name <"$memory/follower"
+    IFS=$nl
+    [ -z "$follower" ] || break
+    [ -e "$memory/follower" ] && sleep 0.2 || return 1
+  done
+  [ "$follower" != "$run_id" ] && [ "$name" = "$digest" ] && [ ! -e "$base/jobs/$digest/closed" ] || return 1
+  uptime_now
+  heard=$((${up%%.*} - heard))
+  [ "$heard" -lt "$silence" ]
+}
+
+heard_of() {
+  uptime_now
+  printf '%s %s %s\n' "$run_id" "${up%%.*}" "$digest" >"$memory/follower"
+}
+
 follow() { # until the job has ended, or for as long as this call may wait
   uptime_now
   until=$((${up%%.*} + wait))
   while :; do
+    [ -z "$run_id" ] || heard_of
     job_state "$digest" "$phase"
     [ "$state" = running ] || break
     uptime_now
@@ -80,6 +102,10 @@ perform_plan() { # the plan of a job, as it was sent
 
 perform_start() {
   prepare
+  # Whoever has waited for another run's end does not begin what that run has brought to its end.
+  [ "$EVICT_ATTACH" != yes ] || [ ! -e "$base/jobs/$digest/closed" ] ||
+    refuse over 'another run has brought this plan to its end on this host meanwhile: run again, and it is looked at anew'
+  ! followed || refuse followed "the run $follower follows this plan on this host, and was heard of $heard s ago: wait until it has ended, then run again"
   job_state "$digest" "$phase"
   folder=$base/jobs/$digest/$phase
   if [ "$state" = running ]; then # somebody else's, or ours whose start was not heard of: its end is for this run, too
@@ -103,6 +129,7 @@ perform_start() {
       fi
       ;;
   esac
+  heard_of
   send
   launch
   follow
@@ -254,6 +281,8 @@ by_setsid() {
   at_home
   case $wait in '' | *[!0-9]* | ????*) wait=0 ;; esac
   case $known in '' | *[!0-9]* | ???????*) known=0 ;; esac
+  silence=$EVICT_SILENCE
+  case $silence in '' | *[!0-9]* | ????*) silence=20 ;; esac # seconds
   case $EVICT_OP in
     start | watch) case $digest:$phase in *[!0-9a-z:]* | :* | *:) EVICT_OP= ;; *:stage | *:commit | *:finish) ;; *) EVICT_OP= ;; esac ;;
     plan) case $digest in '' | *[!0-9a-f]*) EVICT_OP= ;; esac ;;

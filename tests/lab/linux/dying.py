@@ -95,9 +95,24 @@ class Watched:
         Raises:
             LabError: it is not there.
         """
+        self._signal(signal.SIGKILL)
+
+    def hold(self) -> None:
+        """Let it stand still where it is; its journal stays as it is, and it holds the lock.
+
+        Raises:
+            LabError: it is not there.
+        """
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After `hold`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
         if (pid := self._performer()) is None:
             raise LabError(f"{self.host.name}: nobody performs the job")
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
     def _performer(self) -> int | None:
         """Its number outside of the host; looked for as soon as it has said its own, since a look takes a while."""

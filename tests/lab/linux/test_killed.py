@@ -33,7 +33,7 @@ STEPS = (
     "cover.package.active",
 )
 BOUNDARIES = (*STEPS, END)
-AWAY = 20  # seconds without a network, at least
+AWAY = 120  # seconds without a network, at least
 DEATHS = ("controller", "performer", "power")
 CASES = [(death, step) for death in DEATHS for step in BOUNDARIES if (death, step) != ("performer", END)]
 
@@ -117,7 +117,7 @@ def died(linux_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
             one.result()
         run = together.end()
         found.first |= dict.fromkeys(others, run)
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(len(BOUNDARIES)) as pool:
         for one in [pool.submit(controller, step) for step in BOUNDARIES]:
             one.result()
     for step in BOUNDARIES:

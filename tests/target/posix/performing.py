@@ -77,6 +77,7 @@ def text(**values: str) -> str:
         "SENT": "",
         "WAIT": "60",
         "SINCE": "0",
+        "SILENCE": "0",  # runs follow one another, and those of the tests before have ended
         **values,
     }
     return "".join(f"EVICT_{name}={shlex.quote(value)}\n" for name, value in given.items()) + LAUNCHER

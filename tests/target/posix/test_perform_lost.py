@@ -191,6 +191,38 @@ def test_a_second_call_attaches(host: Host) -> None:
     assert host.read(f"{BASE}/jobs/{DIGEST}/commit/journal.1").splitlines() == list(whole.lines)
 
 
+def test_a_second_controller_is_refused_while_the_first_one_lives(host: Host) -> None:
+    body = [step("one", "slow", "text=3"), step("two", "mark", "text=x")]
+    first = host.start(host.text(program(body), WAIT="30"))
+    host.until("grep -q one /var/trace")
+    for attach in ("", "yes"):
+        refused = host.call(program(body), RUN="run-2", SILENCE="", ATTACH=attach)
+        assert (refused.state, refused.code) == ("refused", "followed")
+        assert re.search(r"the run run-1 follows this plan .* heard of [0-3] s ago: wait until", refused.message)
+    assert host.call(program(body), SILENCE="", WAIT="0").state == "running", "the same run calls again"
+    whole = journal.parse(first.communicate(timeout=30)[0].decode(), NONCE)
+    assert whole.state == "ended"
+    # It has one phase to go; until then its controller may call at any moment.
+    assert host.call(program(body), RUN="run-2", SILENCE="").code == "followed"
+    assert host.call(program(body), RUN="run-2", SILENCE="0", ATTACH="yes").lines == whole.lines
+    finish = program([step("clear", "mark", "text=y")], section="finish", phase="finish")
+    assert host.call(finish, PHASE="finish").code == "0"
+    assert host.call(program(body), RUN="run-3", SILENCE="", ATTACH="yes").code == "over"
+    assert host.trace == ["slow one", "mark two x", "mark clear y"]
+
+
+def test_a_controller_that_is_gone_is_followed_by_another_one(host: Host) -> None:
+    body = [step("one", "slow", "text=4"), step("two", "mark", "text=x")]
+    first = host.start(host.text(program(body), WAIT="30"))
+    host.until("grep -q one /var/trace")
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait(timeout=20)
+    assert host.call(program(body), RUN="run-2", SILENCE="2", WAIT="0").code == "followed"
+    host.run("sleep 2")
+    assert host.call(program(body), RUN="run-2", SILENCE="2").state == "ended"
+    assert host.trace == ["slow one", "mark two x"]
+
+
 def test_a_staging_is_done_again_for_another_run(host: Host) -> None:
     """What was fetched for a run that never came to its commit may be gone."""
     text = program([step("one", "mark", "text=x")], section="stage", phase="stage")
