@@ -44,7 +44,9 @@ def _own(case: Case) -> dict[str, str]:
 
 def _broken(case: Case) -> Iterator[Met]:
     own = _own(case)
-    for record in records(case, "manager", kind="broken"):
+    # What a manager that works has half done just now is no fault, and to repair it would get in its way.
+    busy = any(records(case, "manager", kind="busy"))
+    for record in () if busy else records(case, "manager", kind="broken"):
         package, status = record.get("package", ""), record.get("status") or "state unknown"
         if not package:
             yield Met(status)
@@ -193,7 +195,7 @@ INHIBITORS: t.Final = (
         title="The package manager does not work as it should",
         platforms=LINUX,
         when="acts",
-        looks_at="records `broken` of probe `manager` that are not the product's own packages",
+        looks_at="records `broken` of probe `manager` that are not the product's own packages, unless it is busy",
         remedy=(
             "repair it (dpkg --configure -a; apt-get --fix-broken install; rpm --rebuilddb with its owner's "
             "consent), then plan again"

@@ -7,6 +7,10 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.policy_types import Exclusion
 from tests.inhibiting.shared import FILE, NEW, NONE, OLD, URL, Row, entries_of_kes, linux, probes, win, window
 
+APT_HALF_DONE = (
+    {"kind": "manager", "name": "apt"},
+    {"kind": "broken", "package": "libc6", "status": "unpacked"},
+)
 DOMAIN = {"profile": "domain", "enabled": "yes", "port": "5986", "allowed": "yes", "current": "yes"}
 HYPER_V = {"role": "hyper_v", "source": "vmms"}
 PUBLIC = {"profile": "public", "enabled": "yes", "port": "5986", "allowed": "no"}
@@ -43,6 +47,12 @@ ROWS: list[Row] = [
         ),
     ),
     ("package_manager_broken", linux(**probes(manager="hung")), "hung", linux()),
+    (
+        "package_manager_broken",
+        linux(**probes(manager=[*APT_HALF_DONE])),
+        "package libc6 is in the state unpacked",
+        linux(**probes(manager=[*APT_HALF_DONE, {"kind": "busy", "what": "process", "pid": "7", "program": "dpkg"}])),
+    ),
     (
         "half_installed",
         linux(

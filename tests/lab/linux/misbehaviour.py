@@ -198,8 +198,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         why="another installation holds the package manager's lock",
         install=("kesl", "harmless"),
         script=f"{KEEP}; {BUSY}; sleep 1",
-        # Dpkg's own notes of what it is about are taken for those of one that was interrupted, too.
-        told={**blocked("installer_busy"), **blocked("installer_busy", "package_manager_broken", rpm=False)},
+        told=blocked("installer_busy"),
         checks=("systemctl is-active kesl",),
         changes=(*HARMLESS, *DATABASES),
     ),
