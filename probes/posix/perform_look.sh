@@ -18,7 +18,13 @@ time_left() { # -> left: seconds until the step's deadline
 
 last_row() { # -> row: the last line that says something, for a reader
   row=
-  for text in $rows; do case $text in *[!\ ]*) row=$text ;; esac done
+  for text in $rows; do
+    # zypper ends by sending its reader back to what it said before.
+    case $text in
+      'Problem occurred during'* | 'Installation has been aborted as directed.' | 'Please see the above error'* | 'Abort, retry, ignore'*) ;;
+      *[!\ ]*) row=$text ;;
+    esac
+  done
   row=$(printf %.300s "$row")
 }
 

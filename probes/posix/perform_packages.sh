@@ -8,7 +8,7 @@ kind_refresh_packages() {
   manager || return 1
   case $a_manager in
     apt) managed apt_get update ;;
-    zypper) managed zypp refresh ;;
+    zypper) managed zypp refresh || zypp_some_left ;;
     *) managed yum_dnf clean expire-cache && managed yum_dnf makecache ;;
   esac
   [ "$code" = 0 ] || { fail_managed 'the lists of the repositories could not be fetched' && return 1; }
@@ -21,6 +21,10 @@ kind_refresh_packages() {
     *"${nl}Ignoring repositories: "*) some_left || { fail_managed 'no repository could be reached' && return 1; } ;;
   esac
   status='done'
+}
+
+zypp_some_left() { # -> code: zypper calls it a failure, too, when only one repository of several could not be reached
+  case $answer in *'Some of the repositories have not been refreshed'*) code=0 ;; esac
 }
 
 some_left() { # of the repositories, after dnf has said which it goes without
@@ -199,7 +203,8 @@ install_files() {
   if [ -n "$offline" ]; then
     case $a_manager in
       apt) sources="-o${nl}Dir::Etc::SourceList=/dev/null${nl}-o${nl}Dir::Etc::SourceParts=/dev/null" ;;
-      zypper) sources=--disable-repositories ;;
+      # It serves the files from a repository of its own for the time, which --disable-repositories would switch off, too.
+      zypper) sources="--reposd-dir${nl}$base/no-repositories" ;;
       *) sources='--disablerepo=*' ;;
     esac
   fi
@@ -334,7 +339,10 @@ cached() { # PACKAGE...: is all that an installation needs in the cache?
         case $row in "'file:"* | "'cdrom:"*) ;; "'"*) return 1 ;; esac # what lies on this host is not fetched
       done
       ;;
-    zypper) [ -n "$changes" ] && case $answer in *'<solvable '*) return 1 ;; esac ;; # nobody tells; what it said must do
+    zypper)
+      dry_run "$@" || return 1
+      case $answer in *' download-size="0" '*) ;; *) return 1 ;; esac
+      ;;
     *)
       managed yum_dnf --cacheonly --downloadonly install "$@"
       [ "$code" = 0 ]

@@ -133,7 +133,7 @@ captured() { # PROGRAM ARGUMENT... -> code, said, answer
 }
 
 last_words() { # what a program said last, its complaints first, as one line
-  told=$(printf '%s\n' "$said" | grep -e '^E: ' -e '^[Ee]rror' -e '^ERROR' | tail -n 3)
+  told=$(printf '%s\n' "$said" | grep -e '^E: ' -e '^[Ee]rror.*[^: ]' -e '^ERROR' | tail -n 3)
   told=$(printf '%s\n' "${told:-$said}" | tail -n 3 | tr -s '\n\t ' ' ' | cut -c 1-300)
   printf %s "${told% }"
 }

@@ -6,7 +6,7 @@
 busy_text() { # is somebody else at work, after what the tool said?
   case $rows in
     *'Could not get lock'* | *'locked by another process'* | *'Unable to lock'* | *'Unable to acquire'*) ;;
-    *'another copy is running'* | *'holding the yum lock'* | *'Waiting for process with pid'* | *'obtain'*' lock'*) ;;
+    *'another copy is running'* | *'holding the yum lock'* | *' already locked by '* | *'Waiting for process with pid'* | *'obtain'*' lock'*) ;;
     *'System management is locked'* | *'waiting for transaction lock'* | *"can't create transaction lock"*) ;;
     *) return 1 ;;
   esac
