@@ -25,11 +25,22 @@ either = pytest.mark.parametrize("manager", ["zypper", "yum"])
 PAIR = sorted([AV, "evict-lib"])
 
 
+@pytest.fixture(scope="module")
+def built() -> list[str]:
+    """The repository, once a host has made it."""
+    return []
+
+
 @pytest.fixture
-def host(manager: Manager, fresh_host: Fresh) -> Host:
+def host(manager: Manager, fresh_host: Fresh, built: list[str]) -> Host:
     """A host with a repository of packages that hold nothing, and one package manager."""
     host = fresh_host("rpm9")
-    host.run(f"umask 077; {BUILD}chmod -R go= {BASE}; chmod -R go=rX /srv/repo")
+    if built:
+        host.run("base64 -d | tar -C / -xz", stdin=built[0])
+    else:
+        host.run(BUILD)
+        built.append(host.run("tar -C / -cz srv/repo | base64").stdout)
+    host.run(f"mkdir -p {BASE}/staging/packages; chmod -R go= {BASE}")
     return real_zypper.only(host, manager)
 
 
