@@ -101,6 +101,20 @@ def _finish() -> Iterator[Step]:
     yield step("finish.group", "purge_group", args={"group": "kesluser"}, condition=Condition("remains", "kesluser"))
 
 
+def _services() -> Iterator[Step]:
+    """What was left in other services, with a line that is full of signs."""
+    line = "smtpd_milters = inet:a:1, unix:/run/k'av milter"
+    args = {"path": "/etc/postfix/main.cf", "lines": (line, "#klms-end"), "becomes": ("=smtpd_milters = inet:a:1", "-")}
+    yield step("finish.edit.main.cf", "edit_lines", args={**args, "joined": "indent", "checks": ("postfix check",)})
+    folder, bundle = "/usr/local/share/ca-certificates", "/etc/ssl/certs/ca-certificates.crt"
+    store = {"refresh": "update-ca-certificates --fresh", "bundle": bundle, "hashed": "/etc/ssl/certs"}
+    gone = Condition("product_absent", "kesl")
+    files = (f"{folder}/a.crt", f"{folder}/b c.crt")
+    yield step(
+        "finish.trust", "remove_anchors", args={"files": files, "marks": ("S2FzcGVyc2t5",), **store}, condition=gone
+    )
+
+
 def _windows() -> Iterator[Step]:
     yield step("stage.defender.feature", "enable_feature", args={"feature": "Windows-Defender"})
     yield step("stage.lantern.fetch", "fetch", args={"name": "l.msi", "method": "share", "sha256": "0" * 64})
@@ -144,6 +158,7 @@ PLANS: t.Final[Mapping[str, Plan]] = {
     ),
     "windows-defender": plan("windows", _windows(), replacement="defender_av"),
     "leftovers-only": plan("linux", _finish(), verdict="leftovers"),
+    "services": plan("linux", _services(), verdict="leftovers"),
     "existing": plan(
         "linux",
         [

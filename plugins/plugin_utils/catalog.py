@@ -10,8 +10,9 @@ import typing as t
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import canonical, catalog_check, catalog_form, kinds, literals, paths, signals, signals_posix
+from . import canonical, catalog_check, catalog_form, catalog_services, kinds, literals, paths, signals, signals_posix
 from .catalog_form import Mistake
+from .catalog_services import Services
 from .signals import Confidence, Danger, Platform, Signal
 
 DIRECTORY: t.Final = Path(__file__).parents[2] / "catalog"  # the one that comes with the collection
@@ -201,6 +202,7 @@ class Catalog:
         scanners: name of a program -> whose malware scanner it is.
         not_scanners: name of a program that watches files for another reason -> which.
         patterns: the named pieces of patterns.yml, compiled to be found whatever the case.
+        services: what products leave in services of a host, and how it is taken out.
     """
 
     entries: tuple[Entry, ...]
@@ -208,6 +210,7 @@ class Catalog:
     scanners: Mapping[str, str] = dataclasses.field(default_factory=dict)
     not_scanners: Mapping[str, str] = dataclasses.field(default_factory=dict)
     patterns: Mapping[str, re.Pattern[str]] = dataclasses.field(default_factory=dict)
+    services: Services = dataclasses.field(default_factory=Services)
 
     def for_platform(self, platform: str) -> tuple[Entry, ...]:
         """The entries of a platform, generic ones last; none for a platform nobody here knows."""
@@ -288,12 +291,17 @@ def load(directory: Path = DIRECTORY) -> Catalog:
     mistakes += catalog_check.check_all(data, [path.relative_to(directory).as_posix() for path in files])
     programs, found = _programs(directory)
     mistakes += found
+    lines = {file for item in data.values() for signal in item["signals"] for file in signal.get("files", ())}
+    services, found = catalog_services.read(directory, lines)
+    mistakes += found
     if mistakes:
         raise CatalogError(mistakes)
     entries = sorted((_entry(item) for item in data.values()), key=lambda entry: (entry.platform, entry.id))
     compiled = {name: re.compile(regex, re.IGNORECASE) for name, regex in patterns.items()}
-    whole = [*sorted(data.values(), key=lambda item: (item["platform"], item["id"])), programs]
-    return Catalog(entries=tuple(entries), digest=canonical.digest(whole), patterns=compiled, **programs)
+    whole = [*sorted(data.values(), key=lambda item: (item["platform"], item["id"])), programs, services.data]
+    return Catalog(
+        entries=tuple(entries), digest=canonical.digest(whole), patterns=compiled, services=services, **programs
+    )
 
 
 def _patterns(directory: Path) -> tuple[dict[str, str], list[Mistake]]:

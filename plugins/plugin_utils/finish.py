@@ -12,6 +12,7 @@ import fnmatch
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
+from . import edit
 from .assess import Product
 from .case import Case
 from .catalog import Entry, NeverTouch, Residue
@@ -38,7 +39,7 @@ _ENTRY: t.Final = (
 )
 _CERTIFICATE: t.Final = (
     "no step takes a certificate out of a store",
-    "once the product is gone, take it out of the store (certlm.msc; update-ca-certificates or update-ca-trust)",
+    "once the product is gone, take it out of the store (certlm.msc)",
 )
 # Signal -> why what it shows stays, and what to do: of products that are to go it goes along, of others it stays.
 _STAYS: t.Final[Mapping[str, tuple[str, str]]] = {
@@ -58,8 +59,13 @@ _HOOKED: t.Final = (
 
 
 def steps(case: Case) -> tuple[Step, ...]:
-    """The phase `finish`: package entries that only hold settings, then safe residue; nothing when it is not wanted."""
-    if not case.policy.purge or not (in_order(case.assessment.products) or removable(case)):
+    """The phase `finish`: package entries that only hold settings, then safe residue, then what is in other services;
+    nothing of what is not wanted."""
+    return (*_purges(case), *edit.steps(case))
+
+
+def _purges(case: Case) -> tuple[Step, ...]:
+    if not case.policy.purge or not (in_order(case.assessment.products) or _purgeable(case)):
         return ()
     found: dict[str, Step] = {}
     for product in _gone(case):
@@ -104,7 +110,11 @@ _RANK: t.Final = {
 
 
 def removable(case: Case) -> tuple[str, ...]:
-    """Remains that were seen and that a step may remove."""
+    """Remains that were seen and that a step may remove, or take out of another service."""
+    return (*_purgeable(case), *edit.removable(case))
+
+
+def _purgeable(case: Case) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for product in case.assessment.products:
         if product.works or _hooked(product, case):
@@ -122,8 +132,11 @@ def removable(case: Case) -> tuple[str, ...]:
 def manual(case: Case) -> tuple[Manual, ...]:
     """Remains that were seen and that no step removes."""
     found: dict[str, Manual] = {}
+    taken = edit.taken(case)
     for product in case.assessment.products:
         for finding in product.findings:
+            if finding.text in taken:
+                continue
             if finding.weight is not Weight.RESIDUE and product.works:
                 continue
             if _hooked(product, case) and not finding.dangerous:
@@ -148,13 +161,15 @@ def manual(case: Case) -> tuple[Manual, ...]:
 def _stays(product: Product, finding: Finding, residue: Residue | None, case: Case) -> Manual | None:
     """A remain that is left for a person; None for what goes with its package."""
     kind = finding.signal.kind
+    if (item := edit.manual(finding, product.entry.id, case)) is not None:
+        return item
     if kind in _WITH_PACKAGE or (kind in _STAYS and product.works):
         return None
     if kind in _STAYS:
         return Manual(f"{product.entry.id}: {finding.text}", *_STAYS[kind])
     if product.works and not finding.dangerous and residue is None:
         return None  # part of the product: the removal takes it along, and the scan afterwards says whether it did
-    if finding.dangerous and kind in ("certificate", "trust_anchor"):
+    if finding.dangerous and kind == "certificate":
         return Manual(finding.text, *_CERTIFICATE)
     if finding.dangerous:
         why = "a driver, filter or hook that may be live is never deleted by hand or by us"

@@ -14,10 +14,15 @@ from .steps import CONDITIONS, KINDS, Kind
 
 # Arguments that are lists; all others are one text.
 _MEMBERS: t.Final = ("codes", "packages", "programs", "services")
-LISTS: t.Final = frozenset({*_MEMBERS, "accepts", "arguments", "contains", "expects", "keep", "properties", "units"})
+LISTS: t.Final = frozenset(
+    {
+        *(*_MEMBERS, "accepts", "arguments", "contains", "expects", "keep", "properties", "units"),
+        *("becomes", "checks", "files", "lines", "marks"),
+    }
+)
 # Arguments that name what a step changes; those of the second set are places that hold other places.
 _NAMES: t.Final = ("chain", "code", "group", "package", "packages", "service", "unit", "user")
-_PLACES: t.Final = ("key", "path")
+_PLACES: t.Final = ("files", "key", "path")
 
 _ID: t.Final = re.compile(r"[A-Za-z0-9][^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,499}\Z")
 _PROPERTY: t.Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,99}\Z")
@@ -155,9 +160,10 @@ def _touched(step: Step, plan: Plan, never: Collection[str]) -> Iterator[str]:
     """What of the never-touch list the step would touch, wildcards in either read as what they may stand for."""
     keep = step.args.get("keep", ())
     kept = (keep,) if isinstance(keep, str) else keep
-    for name in _PLACES:
-        place = step.args.get(name, "")
-        if not isinstance(place, str) or not place:
+    given = [(name, step.args.get(name, ())) for name in _PLACES]
+    places = [(name, place) for name, value in given for place in ((value,) if isinstance(value, str) else value)]
+    for name, place in places:
+        if not place:
             continue
         platform = "windows" if name == "key" else plan.platform
         for item in never:

@@ -12,7 +12,7 @@ import datetime
 import typing as t
 from collections.abc import Iterable, Sequence
 
-from . import cover, finish, inhibitors, removal
+from . import cover, edit, finish, inhibitors, removal
 from .case import Case
 from .plan import Gap, Manual, Plan, State, Step
 from .steps import KINDS, Condition
@@ -163,7 +163,7 @@ def _reboot(case: Case, commit: Sequence[Step]) -> Iterable[Step]:
 
 def _manual(case: Case) -> tuple[Manual, ...]:
     found = [*removal.manual(case), *finish.manual(case)]
-    told = {item.what for item in found}
+    told = {item.what for item in found} | edit.taken(case)
     found += [
         Manual(f"{fact.topic}: {fact.text}", *_BY_HAND[fact.topic])
         for fact in case.assessment.context.facts

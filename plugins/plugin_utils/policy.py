@@ -67,6 +67,7 @@ class Policy:
         reboot: `never`, `if_needed` or `window` (`evict_reboot`).
         windows: maintenance windows (`evict_windows`).
         purge: remove what the catalog marks as safe after the removal (`evict_purge`).
+        edit: what of other services may be changed (`evict_edit`).
         prove: let a verification make the live test (`evict_prove`).
         max_signature_age: hours (`evict_max_signature_age`).
         proxy: proxy for downloads of the hosts, without a login (`evict_proxy`).
@@ -100,6 +101,7 @@ class Policy:
     reboot: Reboot = "never"
     windows: tuple[Window, ...] = ()
     purge: bool = True
+    edit: frozenset[str] = frozenset()
     prove: bool = False
     max_signature_age: int = 168
     proxy: str = ""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from . import policy_checks as checks
 from . import policy_values as values
+from .catalog_services import EDITS
 from .policy_exclusions import exclusions
 from .policy_roles import roles
 from .policy_secrets import secrets
@@ -247,6 +248,14 @@ VARIABLES: t.Final[Mapping[str, Variable]] = {
     ),
     "evict_purge": Variable(
         "purge", checks.switch, "true or false", "remove what the catalog marks as safe after the removal", "false"
+    ),
+    "evict_edit": Variable(
+        "edit",
+        checks.words(EDITS, "parts of other services"),
+        "list of `mail`, `proxy` and `trust_store`",
+        "what of other services may be changed once the product is gone: its lines in the configuration of a mail "
+        "server or a proxy, its certificates in the trust store; each with a copy and a check, and back if that fails",
+        "[mail, trust_store]",
     ),
     "evict_prove": Variable(
         "prove",

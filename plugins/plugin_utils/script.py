@@ -74,6 +74,7 @@ JOB: t.Final = (
     "perform_packages.sh",
     "perform_files.sh",
     "perform_programs.sh",
+    "perform_edit.sh",
 )
 # The live detection test, and who asks the kernel before a file is opened.
 PROVE: t.Final = ("frame.sh", "tools.sh", "kernel.sh", "manager.sh", "prove.sh", "run.sh")

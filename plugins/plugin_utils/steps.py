@@ -255,6 +255,24 @@ KINDS: t.Final[Mapping[str, Kind]] = {
         ("table", "chain"),
         change="irreversible",
     ),
+    "edit_lines": Kind(
+        "take lines that were seen out of the configuration of another service, as whole lines or without the "
+        "product's part; a copy is kept, the service's own check is asked, and units that are active are reloaded; "
+        "whatever of that fails brings the old file back",
+        _LINUX,
+        ("path", "lines", "becomes", "joined", "checks"),
+        ("units",),
+        timeout=300,
+        typical=5,
+    ),
+    "remove_anchors": Kind(
+        "take certificates that were seen out of the folder of the trust store, make the store anew and read back that "
+        "they are gone; a copy is kept, and comes back when that fails",
+        _LINUX,
+        ("files", "marks", "refresh", "bundle", "hashed"),
+        timeout=300,
+        typical=10,
+    ),
     "purge_registry": Kind(
         "remove a key that the catalog marks as safe, from both views", _WINDOWS, ("key",), change="irreversible"
     ),

@@ -294,7 +294,7 @@ fail() { # CLASS CODE MEANING, with the remedy; false, always
   return 1
 }
 
-j_lists=' accepts arguments codes contains expects keep packages programs properties services units '
+j_lists=' accepts arguments becomes checks codes contains expects files keep lines marks packages programs properties services units '
 
 j_arguments() { # [NAME=OWNER.SECRET...] -- [name=value...] -> a_<name>; of a list one item a line. False: fail was called
   for name in $j_set; do unset "a_$name"; done

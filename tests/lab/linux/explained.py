@@ -150,6 +150,11 @@ def _step(step: Step, files: Files, lists: Mapping[str, Mapping[str, str]]) -> I
         yield from lists["accounts"]
     if kind == "purge_path":
         yield from _tree(str(args["path"]))
+    if kind == "edit_lines":
+        yield str(args["path"])
+    if kind == "remove_anchors":
+        yield from (*_texts(args["files"]), str(args["bundle"]), "/tmp")
+        yield from (f"{folder}{more}" for folder in _texts(args["hashed"]) if folder for more in ("", "/*"))
     if kind in _FILES:
         yield from _tree(str(args["path"]))
     if step.owner in lists:
