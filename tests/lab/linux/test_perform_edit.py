@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge, observation
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.assess import assess
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.catalog_services import EDITS
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.edit import steps as edit_steps
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import Observation
+from tests import cases, jobs
 from tests.performing import Ended, Value
 
 from . import snapshot
 from .kinds import do, fails
 from .lab import Host, Lab
+from .real_clamav import NONCE, perform
 from .real_servers import CERTIFICATE, install
 
 MAIN, MASTER, SQUID = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/squid/squid.conf"
@@ -40,14 +47,25 @@ def read(host: Host, path: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def servers(linux_lab: Lab) -> Iterator[Host]:
-    """One host for all of them: what a test adds to a file is its own."""
+def _installed(linux_lab: Lab) -> Iterator[Host]:
     host = linux_lab.up("servers", "deb12")
     linux_lab.wait(host)
     install(host, "postfix", "squid", "ca-certificates")
-    host.run("systemctl is-active postfix squid")
+    host.run("mkdir /srv/clean; cp -a /etc/postfix/main.cf /etc/postfix/master.cf /etc/squid/squid.conf /srv/clean")
     yield host
     host.down()
+
+
+@pytest.fixture
+def servers(_installed: Host) -> Host:
+    """One host for all tests, its services at work and their files as the packages brought them."""
+    _installed.run(
+        "cp -a /srv/clean/m*.cf /etc/postfix/; cp -a /srv/clean/squid.conf /etc/squid/; systemctl start squid postfix; "
+        "rm -rf /var/lib/evict.kaspersky/kept; cd /usr/local/share/ca-certificates; "
+        '[ -z "$(ls)" ] || { rm -r ./*; update-ca-certificates --fresh >/dev/null 2>&1; }; '
+        "systemctl is-active postfix squid"
+    )
+    return _installed
 
 
 def started(host: Host, unit: str) -> str:
@@ -120,7 +138,7 @@ def test_a_real_proxy(servers: Host) -> None:
     chain = "adaptation_service_set both kwts_req other"
     other = "icap_service other reqmod_precache bypass=1 icap://127.0.0.1:1345/x"
     servers.run(
-        f"printf '%s\\n' 'icap_enable on' '{ICAP}' '{other}' '{chain}' 'adaptation_access both allow all' >>{SQUID}; "
+        f"printf '%s\\n' 'shutdown_lifetime 1 second' 'icap_enable on' '{ICAP}' '{other}' '{chain}' 'adaptation_access both allow all' >>{SQUID}; "
         "systemctl reload squid"
     )
     whole = read(servers, SQUID)
@@ -217,3 +235,32 @@ def test_a_trust_store_that_does_not_let_go(servers: Host) -> None:
     fails(anchors(servers, file), "no_plain_file", "link")
     servers.run(f"rm {file}; mv {folder}/copy.crt {folder}/kl.crt; test -e {file}")
     assert anchors(servers, file).status == "done"
+
+
+def looked(host: Host) -> Observation:
+    """What a scan sees of the host."""
+    head = f"EVICT_NONCE={NONCE}\nEVICT_TIMEOUT=20\n"
+    done = host.run("exec /bin/sh", stdin=head + knowledge.OBSERVE_LINUX)
+    seen = observation.parse_posix(done.stdout, NONCE)
+    assert seen is not None, done
+    return seen
+
+
+def test_from_a_look_to_a_clean_look(servers: Host) -> None:
+    """Lines and a certificate as a scan sees them, their steps as a job, and a scan afterwards that finds nothing."""
+    file = "/usr/local/share/ca-certificates/kl.crt"
+    odd = "smtpd_milters = inet:127.0.0.1:1,\tunix:/run/kavmilter.sock  "
+    servers.run(f"printf '%s\\n' '{BLOCK[0]}' '{FILTER}' '{BLOCK[2]}' '{odd}' >>{MAIN}; echo '{ICAP}' >>{SQUID}")
+    servers.run(CERTIFICATE.format(file=file, number=4) + "update-ca-certificates >/dev/null 2>&1")
+    seen = looked(servers)
+    judged = assess(seen, knowledge.catalog())
+    assert sorted(product.entry.id for product in judged.products) == ["kaspersky", "kavmilter", "klms", "kwts"]
+    made = cases.case(products=[], policy={"edit": frozenset(EDITS)})
+    steps = edit_steps(dataclasses.replace(made, seen=seen, assessment=judged))
+    plan = jobs.plan("linux", steps, host=servers.name, machine=servers.run("cat /etc/machine-id").stdout.strip())
+    _answer, outcomes = perform(servers, plan, "finish")
+    assert {name: outcome.status for name, outcome in outcomes.items()} == dict.fromkeys(
+        (MAIN, SQUID, "/usr/local/share/ca-certificates"), "done"
+    )
+    assert servers.run("postconf -h content_filter smtpd_milters").stdout.split() == ["inet:127.0.0.1:1"]
+    assert assess(looked(servers), knowledge.catalog()).products == ()
