@@ -138,7 +138,8 @@ def test_a_real_proxy(servers: Host) -> None:
     chain = "adaptation_service_set both kwts_req other"
     other = "icap_service other reqmod_precache bypass=1 icap://127.0.0.1:1345/x"
     servers.run(
-        f"printf '%s\\n' 'shutdown_lifetime 1 second' 'icap_enable on' '{ICAP}' '{other}' '{chain}' 'adaptation_access both allow all' >>{SQUID}; "
+        f"printf '%s\\n' 'shutdown_lifetime 1 second' 'icap_enable on' '{ICAP}' '{other}' "
+        f"'{chain}' 'adaptation_access both allow all' >>{SQUID}; "
         "systemctl reload squid"
     )
     whole = read(servers, SQUID)
