@@ -108,7 +108,10 @@ locks() {
     case $pid in '' | *[!0-9]*) continue ;; esac
     comm=
     [ ! -r "/proc/$pid/comm" ] || IFS= read -r comm <"/proc/$pid/comm"
-    case $comm in *yum* | *dnf* | *zypp* | *packagekit* | *PackageKit* | python* | platform-python* | y2*) busy "$file" "$pid" "$comm" ;; esac
+    # libzypp gives way to any process that has the number.
+    case $file:$comm in
+      /run/zypp.pid:?* | *:*yum* | *:*dnf* | *:*packagekit* | *:*PackageKit* | *:python* | *:platform-python*) busy "$file" "$pid" "$comm" ;;
+    esac
   done
   set -f
 }

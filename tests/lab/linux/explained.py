@@ -96,22 +96,24 @@ def unexplained(
     explained = {change.path for change in changes} - strange
     found = []
     for change in sorted(left, key=lambda one: -one.path.count("/")):  # what a folder holds is judged before the folder
-        if _only_held(change, explained, before):
+        if _only_held(change, explained, before, patterns):
             explained.add(change.path)
         else:
             found.append(change)
     return sorted(found, key=lambda one: one.path)
 
 
-def _only_held(change: Change, explained: set[str], before: Snapshot) -> bool:
+def _only_held(change: Change, explained: set[str], before: Snapshot, patterns: Iterable[str]) -> bool:
     """Is it a folder of which only the time changed since something explained came or went in it, or one that went
-    along since all that was in it is explained?"""
+    along since all that was in it is explained, or nothing was in it and only what is explained could have been?"""
     if change.before is None or not change.before.startswith("dir "):
         return False
     base = "" if change.path == "/" else change.path
     if change.after is None:
         inner = [path for path in before if path.startswith(f"{base}/")]
-        return bool(inner) and all(path in explained or before[path].startswith("dir ") for path in inner)
+        if not inner:
+            return any(pattern.startswith(f"{base}/") for pattern in patterns)
+        return all(path in explained or before[path].startswith("dir ") for path in inner)
     differ = set(change.before.split()) ^ set(change.after.split())
     return all(fact.startswith("mtime=") for fact in differ) and any(
         path.rpartition("/")[0] == base for path in explained

@@ -116,7 +116,7 @@ def trials_of(lab: Lab, where: Path, family: str) -> Trials:
 
     def run(name: str) -> Remediation:
         return remediating.remediate(
-            lab, where / name, inventory, "--forks", "30", collection=collection, patience=1500
+            lab, where / name, inventory, "--forks", "10", collection=collection, patience=1500
         )
 
     everywhere(make, list(hosts))

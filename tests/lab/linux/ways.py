@@ -6,8 +6,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,7 +101,7 @@ def containers(lab: Lab, where: Path) -> Iterator[Path]:
     _install_podman()
     tools = where / "bin"
     tools.mkdir()
-    store = where / "store"
+    store = Path(tempfile.mkdtemp(prefix="pod-"), "store")  # podman takes 50 characters
     for name in ("podman", "docker"):
         (tools / name).write_text(f'#!/bin/sh\nexec /usr/bin/podman --root {store} --runroot {store}-run "$@"\n')
         (tools / name).chmod(0o755)
@@ -124,6 +126,7 @@ podman stop -t 0 ended
     finally:
         end = f"{tools}/podman rm -f -t 0 --all; umount {where}/roots/*/root {where}/roots; umount {store}/* || :"
         lab.command("sh", "-uc", end, check=False)
+        shutil.rmtree(store.parent, ignore_errors=True)
 
 
 def _tag() -> str:
