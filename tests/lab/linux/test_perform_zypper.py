@@ -220,8 +220,8 @@ def test_another_one_is_at_work(manager: Manager, host: Host) -> None:
     host.run("rm /etc/fake-kaspersky/*; pkill -x sleep; systemctl stop upgrade")
     if manager == "zypper":  # its own number alone, without rpm's lock, as while it fetches
         host.run("systemd-run -q --unit=other sleep 600; systemctl show -P MainPID other >/run/zypp.pid")
-        (seen,) = told(ask(host), "manager", kind="busy")
-        assert (seen["what"], seen["program"]) == ("/run/zypp.pid", "sleep")
+        (held,) = told(ask(host), "manager", kind="busy")
+        assert (held["what"], seen["program"]) == ("/run/zypp.pid", "sleep")
         fails(remove(host, manager, timeout=9), "package_manager_busy", "System management is locked")
         assert registered(host)
         host.run("systemctl stop other")
