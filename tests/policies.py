@@ -149,6 +149,8 @@ BROKEN: t.Final = (
     Broken("age_float", {"evict_max_signature_age": 1.5}, "evict_max_signature_age", ("whole number", "1.5")),
     Broken("purge_word", {"evict_purge": "maybe"}, "evict_purge", ("must be true or false", "'maybe'")),
     Broken("purge_number", {"evict_purge": 2}, "evict_purge", ("must be true or false",)),
+    Broken("edit_word", {"evict_edit": ["mails"]}, "evict_edit", ("did you mean 'mail'?",)),
+    Broken("edit_all", {"evict_edit": True}, "evict_edit", ("True",)),
     Broken("reboot_word", {"evict_reboot": "if_required"}, "evict_reboot", ("did you mean 'if_needed'?",)),
     Broken("reboot_no", {"evict_reboot": False}, "evict_reboot", ("known are never, if_needed, window", "False")),
     Broken("roles_word", {"evict_roles": ["mial"]}, "evict_roles", ("did you mean 'mail'?",)),

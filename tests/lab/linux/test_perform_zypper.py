@@ -221,7 +221,7 @@ def test_another_one_is_at_work(manager: Manager, host: Host) -> None:
     if manager == "zypper":  # its own number alone, without rpm's lock, as while it fetches
         host.run("systemd-run -q --unit=other sleep 600; systemctl show -P MainPID other >/run/zypp.pid")
         (held,) = told(ask(host), "manager", kind="busy")
-        assert (held["what"], seen["program"]) == ("/run/zypp.pid", "sleep")
+        assert (held["what"], held["program"]) == ("/run/zypp.pid", "sleep")
         fails(remove(host, manager, timeout=9), "package_manager_busy", "System management is locked")
         assert registered(host)
         host.run("systemctl stop other")
