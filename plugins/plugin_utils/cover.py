@@ -268,7 +268,7 @@ def _broken(catalog: Catalog, platform: str, provider: Provider, steps: Iterable
                         yield f"{provider.id}: {name} ask for the secret {mark}, which evict_secrets does not name"
                 if name in ("program", "path") and catalog.owner(platform, text) is not None:
                     yield f"{provider.id}: {text} belongs to a product that is to be removed"
-                bare = re.sub(r"\.(service|socket)\Z", "", re.split("[=]", text)[0]).lower()
+                bare = text.partition("=")[0].removesuffix(".service").removesuffix(".socket").lower()
                 if name in _OWNED and bare in owned.get(_OWNED[name], ()):
                     yield f"{provider.id}: {text} belongs to a product that is to be removed"
         if step.kind in _HASHED and not _SHA256.match(str(step.args.get("sha256", ""))):

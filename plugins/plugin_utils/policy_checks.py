@@ -19,6 +19,9 @@ import yaml
 from .redact import Redactor
 from .verdict import Verdict
 
+# Compiled once: a worker is new for each host, and `re` would compile them anew in each.
+_STRUCTURE: t.Final = re.compile(r"[:{\[]")
+_ENDS: t.Final = re.compile(r"[\0\r\n]")
 RUN_ID: t.Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z")
 # Names under which people keep secrets. What stands under such a name is never shown.
 SECRET_NAME: t.Final = re.compile(
@@ -132,7 +135,7 @@ def within(key: str | int, value: t.Any, check: Callable[[t.Any], _Checked], fou
 
 def structured(value: object) -> object:
     """What a text of a survey or of `-e name=value` stands for, when it is YAML or JSON of a list or mapping."""
-    if not isinstance(value, str) or not re.search(r"[:{\[]", value) or len(value) > 65_536:
+    if not isinstance(value, str) or not _STRUCTURE.search(value) or len(value) > 65_536:
         return value
     try:
         # Aliases could make a small text endless; nobody needs them here.
@@ -159,7 +162,7 @@ def line(value: object) -> str:
     """One line of text, which may be empty."""
     if not isinstance(value, str):
         raise refused("must be a text", value)
-    if re.search(r"[\0\r\n]", value):
+    if _ENDS.search(value):
         raise refused("must be one line without NUL characters", value)
     return str(value)
 

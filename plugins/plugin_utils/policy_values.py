@@ -33,6 +33,7 @@ from .provider import Method, Provider, Setting, Source
 PLATFORMS: t.Final = ("linux", "windows")
 METHODS: t.Final[tuple[Method, ...]] = t.get_args(Method)
 HASHED: t.Final = frozenset({"url", "share", "file", "host_file"})  # nobody else checks what these bring
+_SETTING: t.Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}\Z")
 ID: t.Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}\Z")
 WINDOWS_PATH: t.Final = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\/?.]")
 _HASHES: t.Final[Mapping[int, str]] = {32: "MD5", 40: "SHA-1", 96: "SHA-384", 128: "SHA-512"}
@@ -196,7 +197,7 @@ def settings(value: object) -> Mapping[str, t.Any]:
     given = mapping(value)
     mistakes: list[Mistake] = []
     for key, item in given.items():
-        if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", key):
+        if not isinstance(key, str) or not _SETTING.match(key):
             mistakes.append(Mistake("must have names of letters, digits and `_`", (label(key),)))
             continue
         plain = (str, bool, int, float)

@@ -18,6 +18,9 @@ from .provider import Value, When
 HOLE: t.Final = re.compile(r"\$\{([a-z][a-z0-9_]*)(?:\|([a-z]+))?\}")
 _ANY_HOLE: t.Final = re.compile(r"\$\{[^}]*\}?")
 MARK: t.Final = re.compile(r"@([A-Za-z][A-Za-z0-9_]*)@")
+# Compiled once: a worker is new for each host, and `re` would compile them anew in each.
+_SIGNS: t.Final = re.compile(r"([.\[\]()*+?{}|^$\\])")
+_ENDS: t.Final = re.compile(r"[\0\r\n]")
 _PORTS: t.Final = {"http": 80, "https": 443}
 
 
@@ -27,7 +30,7 @@ class TemplateError(ValueError):
 
 def _regex(value: str) -> str:
     """A text as an extended regular expression of POSIX that means exactly it."""
-    return re.sub(r"([.\[\]()*+?{}|^$\\])", r"\\\1", value)
+    return _SIGNS.sub(r"\\\1", value)
 
 
 def _tree(value: str) -> str:
@@ -96,7 +99,7 @@ def lines(text: str, values: Mapping[str, Value]) -> list[str]:
 
 def _one(match: re.Match[str], own: Mapping[str, str]) -> str:
     value = own[match[1]]
-    if re.search(r"[\0\r\n]", value):
+    if _ENDS.search(value):
         raise TemplateError(f"the value of ${{{match[1]}}} has a line break in it")
     return FILTERS[match[2]](value) if match[2] else value
 

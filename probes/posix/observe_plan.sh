@@ -11,12 +11,25 @@ choose() { # -> probes, preflight
   later="peers tools enforcement roles sessions desktop job"
   # Nothing is brought: these have nothing to do, and say so.
   [ -n "$EVICT_PREFLIGHT_PACKAGES$EVICT_PREFLIGHT_ENDPOINTS" ] || later="$later egress repository limits"
-  # The last one, for systemd may not answer; programs have a process of their own.
-  case $nl$EVICT_PREFLIGHT_COVER in *"$nl+"*) ;; *) later="$later cover" ;; esac
   # A Mac only says that it is one; nothing is planned for it.
   [ -e /proc/self/stat ] || case $(uname -s) in Darwin) probes=host preflight='' ;; esac
   probes="$probes $preflight"
-  [ -z "$preflight" ] || look_around
+  [ -n "$preflight" ] || return 0
+  look_around
+  untroubled
+  # The last one, for systemd may not answer; programs have a process of their own.
+  case $nl$EVICT_PREFLIGHT_COVER in *"$nl+"*) ;; *) later="$later cover" ;; esac
+}
+
+# Where no product and no server's file system is, these look at a few local files: nothing to wait for.
+untroubled() {
+  for path in $EVICT_PREFLIGHT_TREES; do
+    ! there "$path" || return 0
+  done
+  case $table in '' | *' nfs'* | *' cifs '* | *' smb'* | *' ncpfs '* | *' ceph '* | *' glusterfs '* | *' lustre '* | *' afs '* | *' 9p '* | *' fuse'*) return 0 ;; esac
+  rpm_place
+  [ -n "$place" ] || later="$later manager" # rpm may wait for its database
+  later="$later space quarantine obstacles"
 }
 
 follow() { # those that wait for nobody share a process

@@ -49,11 +49,17 @@ def test_a_slow_probe_is_unknown_and_the_others_answer(target_shell: Shell, tmp_
 
 
 def test_a_probe_that_does_not_end_at_all(target_shell: Shell, tmp_path: Path) -> None:
-    """Not a program it waits for, but its own shell: a pipe that nobody writes to."""
+    """Not a program it waits for, but its own shell: a pipe that nobody writes to. What shares its process does not
+    answer either, and says so; beside a product those that may wait have processes of their own."""
     made = "mkdir -p /etc/selinux; mkfifo /etc/selinux/config"
-    seen = look(tmp_path, made, shell=target_shell)
-    assert (seen["enforcement"].status, seen["enforcement"].reason) == ("unknown", "did not answer in 3 s")
-    assert seen["space"].status == "ok"
+    alone = ("space", "quarantine", "obstacles", "manager")
+    for folder, status in (("", "unknown"), ("; mkdir -p /opt/kaspersky", "not that")):
+        place = tmp_path / status
+        place.mkdir()
+        seen = look(place, made + folder, shell=target_shell, trees=["/opt/kaspersky"])
+        assert (seen["enforcement"].status, seen["enforcement"].reason) == ("unknown", "did not answer in 3 s")
+        assert {seen[name].status == "unknown" for name in alone} == {status == "unknown"}, seen
+        assert {seen[name].status for name in ("host", "packages.dpkg", "paths")} == {"ok", "absent"}
 
 
 def test_space_names_what_is_mounted_how(target_shell: Shell, tmp_path: Path) -> None:
