@@ -26,7 +26,10 @@ untroubled() {
   for path in $EVICT_PREFLIGHT_TREES; do
     ! there "$path" || return 0
   done
-  case $table in '' | *' nfs'* | *' cifs '* | *' smb'* | *' ncpfs '* | *' ceph '* | *' glusterfs '* | *' lustre '* | *' afs '* | *' 9p '* | *' fuse'*) return 0 ;; esac
+  [ -n "$table" ] || return 0
+  for name in nfs nfs4 cifs smb3 smbfs ncpfs ceph glusterfs lustre afs 9p fuse; do
+    case $table in *" $name "* | *" fuse."*) return 0 ;; esac
+  done
   rpm_place
   [ -n "$place" ] || later="$later manager" # rpm may wait for its database
   later="$later space quarantine obstacles"
