@@ -75,6 +75,7 @@ follow() { # until the job has ended, or for as long as this call may wait
     [ "${up%%.*}" -lt "$until" ] || break
     sleep 0.2 || sleep 1
   done
+  [ ! -e "$base/jobs/$digest/closed" ] || rm -f -- "$memory/follower"
   tell_journal
   case $state in
     none) answer died 'this host knows no such job: it was not sent, or its folder was removed' ;;
