@@ -25,6 +25,8 @@ LAB = HERE / "lab"
 LABS = {"linux": "Linux lab", "windows": "Windows lab"}
 OTHERS = "further labs: cores, mixed fleet, newcomer"
 MAY_BE_SKIPPED_IN_CI = "no PowerShell kit"
+# The half of the Linux lab that tries single steps and proofs; the other one makes whole runs.
+PARTS = ("test_perform", "test_prove", "test_clamav")
 # What CI tells of a failure when it happens, and how many of the slowest files at the end.
 TOLD_LINES = 12
 SLOWEST = 40
@@ -44,7 +46,7 @@ def lab_of(path: Path) -> str | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Side by side run files, and the whole Linux lab as one: its hosts are many."""
+    """Side by side run files, and the Linux lab as two: each process with tests of it builds hosts of its own."""
     scheduling = LoadScopeScheduling(config, log)
     # Not by groups of marks (--dist loadgroup): pytest 9.2 does not keep them in the test's name, where xdist looks.
     scheduling._split_scope = group_of
@@ -52,10 +54,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def group_of(nodeid: str) -> str:
-    """Which tests go to one process: `tests/lab/linux`, or the file of a test."""
+    """Which tests go to one process: one of two parts of `tests/lab/linux`, or the file of a test."""
     path = nodeid.partition("::")[0]
-    linux = "tests/lab/linux"
-    return linux if path.startswith(f"{linux}/") else path
+    folder, _slash, name = path.rpartition("/")
+    if folder != "tests/lab/linux":
+        return path
+    return f"{folder}: {'parts' if name.startswith(PARTS) else 'runs'}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
