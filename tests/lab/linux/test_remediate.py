@@ -37,7 +37,11 @@ ENDS: Mapping[str, str] = {
     "mail_lines_left": "leftovers",
 }
 # What a state's own place adds to those that the catalog names.
-BESIDES: Mapping[str, tuple[str, ...]] = {"behind_link": ("/srv/big/kaspersky**",)}
+BESIDES: Mapping[str, tuple[str, ...]] = {
+    "behind_link": ("/srv/big/kaspersky**",),
+    # The package is that of the 64-bit agent, whose scripts clear its folders.
+    "foreign_architecture": ("/etc/opt/kaspersky/klnagent**", "/var/opt/kaspersky/klnagent**"),
+}
 TIME_ONLY = re.compile(r"^changed +.* \(mtime=\d+ -> mtime=\d+\)$")
 QUIET = ("clean", "decoy", "scanner", "chroot", "clash", "in_container", "portable", "returns")
 
