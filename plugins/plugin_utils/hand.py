@@ -9,6 +9,7 @@ when it stays away the job goes on without us, and the next run finds it.
 from __future__ import annotations
 
 import json
+import os
 import time
 import typing as t
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -84,8 +85,12 @@ def run(
     end = time.monotonic() + sum(s.timeout for s in plan.steps if s.phase == sealed.phase) + _MARGIN
     lines: list[str] = []
     away, values, message = 0.0, start, "the host did not answer"
-    gone = 0.0
+    gone, controller = 0.0, os.getppid()
     while time.monotonic() < end:
+        # A worker outlives a controller that is killed; what it follows is for the next run then.
+        if os.getppid() != controller:
+            message = "the controller has ended"
+            break
         came = _ask(action, {**values, "SINCE": str(len(lines))}, task_vars)
         if isinstance(came, Trouble) or came.state in ("cut", "none"):
             message = came.text if isinstance(came, Trouble) else came.message
