@@ -18,11 +18,11 @@ from . import words
 from .case import Case
 from .catalog_services import Service, Store
 from .findings import Finding, Weight
-from .plan import Manual, Step, Value
+from .plan import Manual, Step, Value, finishing
 from .removal import in_order
 from .signals import Confidence, Signal
 from .signals_posix import LineSignal, TrustAnchorSignal
-from .steps import ALWAYS, KINDS, Condition
+from .steps import ALWAYS, Condition
 
 _CUT: t.Final = 296  # bytes; a host sends no more than 300 of a line
 _SURE: t.Final = (Confidence.V, Confidence.P, Confidence.R2)
@@ -105,11 +105,12 @@ def manual(finding: Finding, owner: str, case: Case) -> Manual | None:
 def _lines(case: Case) -> tuple[_Line, ...]:
     """The lines that were seen in files of known services, in the order in which the host named them."""
     found: dict[tuple[str, str], _Line] = {}
-    if case.platform != "linux":
+    records = case.probe("lines").records
+    if case.platform != "linux" or not records:
         return ()
     for product in case.assessment.products:
         signals = [s for s in product.entry.signals if isinstance(s, LineSignal) and _counts(s)]
-        for record in case.probe("lines").records:
+        for record in records:
             mine = tuple(signal for signal in signals if signal.accepts(record))
             file, text = record.get("file", ""), record.get("text", "")
             service = next((s for s in case.catalog.services.services if _of(s, file)), None)
@@ -211,7 +212,8 @@ def _line_steps(case: Case) -> Iterator[Step]:
             "units": service.units,
         }
         doubt = "" if all(line.sure for line in lines) else _UNCONFIRMED
-        yield _step(f"finish.edit.{file}", "edit_lines", file, f"{service.name}: {shown}{doubt}", args, lines[0].owner)
+        why, owner = f"{service.name}: {shown}{doubt}", lines[0].owner
+        yield finishing(f"finish.edit.{file}", "edit_lines", file, why, args, owner=owner)
 
 
 # --- the trust store
@@ -228,13 +230,12 @@ class _Anchor:
 
 
 def _seen_anchors(case: Case) -> Iterator[_Anchor]:
-    if case.platform != "linux" or not case.assessment.products:
+    records = case.probe("trust").records
+    if case.platform != "linux" or not case.assessment.products or not records:
         return
     for entry in case.catalog.for_platform(case.platform):
         for signal in entry.signals:
-            for record in (
-                case.probe("trust").records if isinstance(signal, TrustAnchorSignal) and _counts(signal) else ()
-            ):
+            for record in records if isinstance(signal, TrustAnchorSignal) and _counts(signal) else ():
                 if signal.accepts(record):
                     said = words.of(signal.kind, "trust", record)
                     yield _Anchor(record.get("path", ""), record.get("match", ""), said, entry.id)
@@ -275,7 +276,7 @@ def _store_steps(case: Case) -> Iterator[Step]:
         doubt = "" if store.confidence in _SURE else _UNCONFIRMED
         args["hashed"] = store.hashed
         name = f"finish.trust.{store.folder}"
-        yield _step(name, "remove_anchors", store.folder, reason + doubt, args, found[0].owner)
+        yield finishing(name, "remove_anchors", store.folder, reason + doubt, args, owner=found[0].owner)
 
 
 def _manual_anchor(finding: Finding, owner: str, case: Case) -> Manual | None:
@@ -288,21 +289,4 @@ def _manual_anchor(finding: Finding, owner: str, case: Case) -> Manual | None:
         return Manual(what, why, f"add `trust_store` to `evict_edit`, or once the product is gone {by_hand}")
     return Manual(
         what, "it lies in no folder of added certificates that the catalog knows", f"see what brings it; {by_hand}"
-    )
-
-
-def _step(name: str, kind: str, target: str, reason: str, args: dict[str, Value], owner: str) -> Step:
-    known = KINDS[kind]
-    return Step(
-        id=name,
-        phase="finish",
-        kind=kind,
-        target=target,
-        args=args,
-        reason=reason,
-        change=known.change,
-        on_fail="continue",
-        timeout=known.timeout,
-        typical=known.typical,
-        owner=owner,
     )

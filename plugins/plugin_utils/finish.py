@@ -18,9 +18,9 @@ from .case import Case
 from .catalog import Entry, NeverTouch, Residue
 from .findings import Finding, Weight
 from .paths import parts, reaches
-from .plan import Manual, Step, Value
+from .plan import Manual, Step, Value, finishing
 from .removal import in_order, may_purge, package_name
-from .steps import KINDS, Condition
+from .steps import Condition
 
 _KIND: t.Final = {
     "path": "purge_path",
@@ -87,7 +87,7 @@ def _purges(case: Case) -> tuple[Step, ...]:
     units = sorted({unit for product in _gone(case) for unit in _units(product)})
     if units and case.platform == "linux":
         ordered.append(
-            _step(
+            finishing(
                 "finish.units",
                 "reload_units",
                 " ".join(units),
@@ -195,7 +195,7 @@ def _stays(product: Product, finding: Finding, residue: Residue | None, case: Ca
 def clear() -> Step:
     """The last step of a plan that staged something."""
     what = "installers and packages that were staged are of no use any more"
-    return _step("finish.staged", "remove_staged", "staging folder", what, {})
+    return finishing("finish.staged", "remove_staged", "staging folder", what, {})
 
 
 def _goes_along(product: Product, finding: Finding, case: Case) -> bool:
@@ -226,7 +226,7 @@ def _settings(product: Product, case: Case) -> Iterable[Step]:
             continue
         name = package_name(finding.probe, finding.record.get("name", ""), finding.record.get("arch", ""))
         manager = case.manager if case.manager == "apt" else finding.probe.partition(".")[2]
-        yield _step(
+        yield finishing(
             f"finish.package.{name}",
             "remove_package",
             f"{name} ({manager})",
@@ -253,7 +253,7 @@ def _safe(entry: Entry, case: Case) -> Iterable[Step]:
             args = {"group": target} if residue.kind == "group" else {"user": target}
             if residue.kind in ("registry", "user_registry"):
                 args = {"key": target}
-        yield _step(
+        yield finishing(
             f"finish.{residue.kind}.{target}",
             _KIND[residue.kind],
             target,
@@ -327,30 +327,3 @@ def _seen(never: NeverTouch, findings: Iterable[Finding]) -> bool:
 
 def _units(product: Product) -> Iterable[str]:
     return (f.record.get("name", "") for f in product.findings if f.signal.kind == "unit")
-
-
-def _step(
-    name: str,
-    kind: str,
-    target: str,
-    reason: str,
-    args: dict[str, Value],
-    *,
-    owner: str = "",
-    condition: Condition | None = None,
-) -> Step:
-    known = KINDS[kind]
-    return Step(
-        id=name,
-        phase="finish",
-        kind=kind,
-        target=target,
-        args=args,
-        reason=reason,
-        change=known.change,
-        condition=condition or Condition(),
-        on_fail="continue",
-        timeout=known.timeout,
-        typical=known.typical,
-        owner=owner,
-    )

@@ -85,7 +85,7 @@ def run(
     end = time.monotonic() + sum(s.timeout for s in plan.steps if s.phase == sealed.phase) + _MARGIN
     lines: list[str] = []
     away, values, message = 0.0, start, "the host did not answer"
-    gone, controller = 0.0, os.getppid()
+    patience, controller = 0.0, os.getppid()
     while time.monotonic() < end:
         # A worker outlives a controller that is killed; what it follows is for the next run then.
         if os.getppid() != controller:
@@ -104,11 +104,13 @@ def run(
             continue
         away = 0.0
         lines += came.lines
-        if came.code == "followed" and time.monotonic() < (gone := gone or time.monotonic() + _FOLLOWED):
-            progress("waiting for another run's controller")
-            values = {**start, "ATTACH": "yes"}
-            time.sleep(_PAUSE)
-            continue
+        if came.code == "followed":
+            patience = patience or time.monotonic() + _FOLLOWED
+            if time.monotonic() < patience:
+                progress("waiting for another run's controller")
+                values = {**start, "ATTACH": "yes"}
+                time.sleep(_PAUSE)
+                continue
         if came.state == "refused":
             return _nothing(sealed, "refused", f"{came.code}: {came.message}")
         if came.state == "ended":

@@ -75,6 +75,39 @@ class Step:
         }
 
 
+def finishing(
+    name: str,
+    kind: str,
+    target: str,
+    reason: str,
+    args: Mapping[str, Value],
+    *,
+    owner: str = "",
+    condition: Condition = ALWAYS,
+) -> Step:
+    """A step of the phase `finish`, with the limits of its kind; when it fails the others go on.
+
+    Args:
+        name: its id.
+        kind, target, reason, args, owner, condition: as in Step.
+    """
+    known = KINDS[kind]
+    return Step(
+        id=name,
+        phase="finish",
+        kind=kind,
+        target=target,
+        args=args,
+        reason=reason,
+        change=known.change,
+        condition=condition,
+        on_fail="continue",
+        timeout=known.timeout,
+        typical=known.typical,
+        owner=owner,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Waived:
     """The waiver that lifts an inhibitor or excepts a host: who answers for it, why, and until when (a date, UTC)."""

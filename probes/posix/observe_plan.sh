@@ -27,8 +27,11 @@ untroubled() {
     ! there "$path" || return 0
   done
   [ -n "$table" ] || return 0
-  for name in nfs nfs4 cifs smb3 smbfs ncpfs ceph glusterfs lustre afs 9p fuse; do
-    case $table in *" $name "* | *" fuse."*) return 0 ;; esac
+  for row in $table; do
+    IFS=' '
+    set -- $row
+    IFS=$nl
+    ! served "$3" || return 0
   done
   rpm_place
   [ -n "$place" ] || later="$later manager" # rpm may wait for its database

@@ -114,6 +114,8 @@ unit_runs() { # UNIT: has systemd processes in its control group? Nobody is aske
   return 1
 }
 
+served() { case $1 in nfs | nfs4 | cifs | smb3 | smbfs | ncpfs | ceph | glusterfs | lustre | afs | 9p | fuse | fuse.*) ;; *) return 1 ;; esac; } # FSTYPE: by a server, or a program
+
 plainly() { # PLACE as the kernel writes it, a blank as \040 -> place
   place=$1
   case $1 in *\\*) place=$(printf '%b.' "$(printf %s "$1" | sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g')") && place=${place%.} ;; esac

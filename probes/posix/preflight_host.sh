@@ -112,7 +112,7 @@ probe_obstacles() {
     plainly "$2"
     case $seen in *"$nl$place$nl"*) continue ;; esac
     seen=$seen$place$nl
-    case $3 in nfs | nfs4 | cifs | smb3 | smbfs | ncpfs | ceph | glusterfs | lustre | afs | 9p | fuse | fuse.*) names=$names$place$nl ;; esac
+    ! served "$3" || names=$names$place$nl
     for path in $trees; do
       case $place/ in "$path"/*) record kind mount path "$place" detail "$3 $4" && break ;; esac
     done

@@ -110,7 +110,7 @@ locks() {
     [ ! -r "/proc/$pid/comm" ] || IFS= read -r comm <"/proc/$pid/comm"
     # libzypp gives way to any process that has the number.
     case $file:$comm in
-      /run/zypp.pid:?* | *:*yum* | *:*dnf* | *:*packagekit* | *:*PackageKit* | *:python* | *:platform-python*) busy "$file" "$pid" "$comm" ;;
+      /run/zypp.pid:?* | *:*yum* | *:*dnf* | *:*zypp* | *:y2* | *:*packagekit* | *:*PackageKit* | *:python* | *:platform-python*) busy "$file" "$pid" "$comm" ;;
     esac
   done
   set -f
