@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import hashlib
-import os
 import shlex
 import typing as t
 from collections.abc import Mapping
@@ -28,7 +26,8 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import Phase
 from tests import covers
 from tests import jobs as plans
 
-from .lab import HERE, Host, Lab, _cache, call
+from . import repository
+from .lab import Host, Lab
 
 NONCE = "evict-00112233445566778899aabb"
 WEB = "http://127.0.0.1:8000"
@@ -63,25 +62,14 @@ SERVE = (
 
 
 @functools.cache
-def repository(lab: Lab) -> Path:
-    """The folder of the packages; built once, and again when its recipe changes."""
-    recipe = b"".join((HERE / name).read_bytes() for name in ("base.sh", "clamav.sh"))
-    folder = _cache() / f"clamav-{hashlib.sha256(recipe).hexdigest()[:12]}"
-    if not folder.exists():
-        building = folder.with_name(f".building-clamav-{os.getpid()}")
-        building.mkdir(parents=True)
-        call([str(HERE / "clamav.sh"), str(building)], environment=lab.environment, patience=600)
-        if folder.exists():  # somebody else was faster
-            call(["rm", "-r", str(building)], environment=lab.environment)
-        else:
-            building.rename(folder)
-    return folder
+def packages(lab: Lab) -> Path:
+    """The folder of the real packages."""
+    return repository.built(lab, "clamav", ("clamav.sh", "debs.sh"))
 
 
 def offer(host: Host) -> None:
     """Let the host's own repository offer the real packages; its lists do not know of them yet."""
-    pid = host.lab.fleet("pid", host.name).stdout.strip()
-    host.lab.command("sh", "-c", f'cp -- "$1"/* /proc/{pid}/root/srv/repo/', "sh", str(repository(host.lab)))
+    repository.put(host, packages(host.lab))
 
 
 def signatures(host: Host, *, age: datetime.timedelta | None = None) -> None:

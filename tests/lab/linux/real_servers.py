@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import os
 from pathlib import Path
 
-from .lab import HERE, Host, Lab, _cache, call
+from . import repository
+from .lab import Host, Lab
 
 # A certificate of our own with the vendor's name in it; made on the host, so that none lies in a file.
 CERTIFICATE = (
@@ -18,29 +17,16 @@ CERTIFICATE = (
 
 
 @functools.cache
-def repository(lab: Lab) -> Path:
-    """The folder of the packages; built once, and again when its recipe changes."""
-    recipe = b"".join((HERE / name).read_bytes() for name in ("base.sh", "servers.sh"))
-    folder = _cache() / f"servers-{hashlib.sha256(recipe).hexdigest()[:12]}"
-    if not folder.exists():
-        building = folder.with_name(f".building-servers-{os.getpid()}")
-        building.mkdir(parents=True)
-        call([str(HERE / "servers.sh"), str(building)], environment=lab.environment, patience=600)
-        if folder.exists():  # somebody else was faster
-            call(["rm", "-r", str(building)], environment=lab.environment)
-        else:
-            building.rename(folder)
-    return folder
+def packages(lab: Lab) -> Path:
+    """The folder of the real packages."""
+    return repository.built(lab, "servers", ("debs.sh",), "postfix", "squid", "ca-certificates")
 
 
-def install(host: Host, *packages: str) -> None:
+def install(host: Host, *names: str) -> None:
     """Install and start them."""
-    pid = host.lab.fleet("pid", host.name).stdout.strip()
-    folder = str(repository(host.lab))
-    host.lab.command("sh", "-c", f'cp -- "$1"/* /proc/{pid}/root/srv/repo/', "sh", folder)
-    names = " ".join(packages)
+    repository.put(host, packages(host.lab))
     host.run(
         "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "
-        f"install {names} >/run/apt.log 2>&1 || {{ cat /run/apt.log; exit 1; }}",
+        f"install {' '.join(names)} >/run/apt.log 2>&1 || {{ cat /run/apt.log; exit 1; }}",
         patience=300,
     )

@@ -6,9 +6,12 @@ FAKE: nothing but metadata (Debian) or packages that hold nothing (rpm); none of
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from .lab import Host
+from .lab import HERE, Host, Lab, _cache, call
 
 VERSION = "1.4.3"
 CLAMAV = {
@@ -51,3 +54,30 @@ def offer(host: Host, names: Sequence[str] = ()) -> None:
     """
     wanted = " ".join(names or CLAMAV[host.family])
     host.run((_DEB if host.family == "deb" else _RPM).format(names=wanted, version=VERSION))
+
+
+def built(lab: Lab, name: str, recipe: Sequence[str], *words: str) -> Path:
+    """A folder of the distribution's own packages; made once, and again when its recipe changes.
+
+    Args:
+        lab: the lab.
+        name: of the folder.
+        recipe: the scripts that make it, all of them; the first one is run with the folder and `words`.
+    """
+    parts = [*((HERE / file).read_bytes() for file in ("base.sh", *recipe)), *(word.encode() for word in words)]
+    folder = _cache() / f"{name}-{hashlib.sha256(b''.join(parts)).hexdigest()[:12]}"
+    if not folder.exists():
+        building = folder.with_name(f".building-{name}-{os.getpid()}")
+        building.mkdir(parents=True)
+        call([str(HERE / recipe[0]), str(building), *words], environment=lab.environment, patience=600)
+        if folder.exists():  # somebody else was faster
+            call(["rm", "-r", str(building)], environment=lab.environment)
+        else:
+            building.rename(folder)
+    return folder
+
+
+def put(host: Host, folder: Path) -> None:
+    """Lay the packages of a folder into the host's own repository; its lists do not know of them yet."""
+    pid = host.lab.fleet("pid", host.name).stdout.strip()
+    host.lab.command("sh", "-c", f'cp -- "$1"/* /proc/{pid}/root/srv/repo/', "sh", str(folder))

@@ -26,6 +26,8 @@ MAIN, MASTER, SQUID = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/sq
 FILTER = "content_filter = klms_postfix-afterqueue:[127.0.0.1]:10025"
 BLOCK = ["#klms-begin-afterqueue-filter", FILTER, "#klms-end-afterqueue-filter"]
 ICAP = "icap_service kwts_req reqmod_precache bypass=1 icap://127.0.0.1:1344/av/reqmod"
+# What a job of ours and the services themselves write.
+OURS = ("/var/lib", "/var/lib/evict.kaspersky", "/var/lib/evict.kaspersky/**", "/run", "/run/**", "/var/log/**")
 
 
 def edit(host: Host, path: str, lines: dict[str, str], **more: Value) -> Ended:
@@ -95,17 +97,7 @@ def test_a_real_mail_server(servers: Host) -> None:
     assert name.endswith(".etc%postfix%main.cf")
     assert rest == whole
     # Nothing else of the host is another one, and a second time nothing at all.
-    ours = [
-        "/var/lib",
-        "/var/lib/evict.kaspersky",
-        "/var/lib/evict.kaspersky/**",
-        "/run",
-        "/run/**",
-        "/etc/postfix",
-        MAIN,
-        "/var/log/**",
-    ]
-    ours += ["/var/spool/postfix/**", "/var/lib/postfix/**"]
+    ours = [*OURS, "/etc/postfix", MAIN, "/var/spool/postfix/**", "/var/lib/postfix/**"]
     assert snapshot.not_allowed(snapshot.diff(before, servers.snapshot()), dict.fromkeys(ours, "")) == []
     again = read(servers, MAIN)
     assert edit(servers, MAIN, lines) == Ended("already")
@@ -203,15 +195,7 @@ def test_a_real_trust_store(servers: Host) -> None:
         == []
     )
     # All that has changed since there was no certificate at all.
-    ours = [
-        "/var/lib",
-        "/var/lib/evict.kaspersky",
-        "/var/lib/evict.kaspersky/**",
-        "/run",
-        "/run/**",
-        "/var/log/**",
-        f"{folder}**",
-    ]
+    ours = [*OURS, f"{folder}**"]
     ours += ["/etc/ssl/certs", "/etc/ssl/certs/*", "/usr/local/share/ca-certificates", "/var/spool/**"]
     ours += ["/tmp"]  # where update-ca-certificates works
     left = snapshot.not_allowed(snapshot.diff(clean, servers.snapshot()), dict.fromkeys(ours, ""))
