@@ -28,10 +28,8 @@ untroubled() {
   done
   [ -n "$table" ] || return 0
   for row in $table; do
-    IFS=' '
-    set -- $row
-    IFS=$nl
-    ! served "$3" || return 0
+    row=${row#* } && row=${row#* }
+    ! served "${row%% *}" || return 0
   done
   rpm_place
   [ -n "$place" ] || later="$later manager" # rpm may wait for its database
