@@ -42,7 +42,7 @@ bounded() { # PROGRAM ARGUMENT... -> code (124: the time of the step was up), sa
 j_alarm() { # SECONDS; ends with 0 when the time was up, else the program had ended before
   over='' nap=
   trap '[ -n "$over" ] || { [ -z "$nap" ] || kill "$nap"; exit 1; }' TERM
-  left=$1
+  j_was=$born left=$1
   while [ "$left" -gt 0 ]; do
     part=$left
     [ "$part" -le 2 ] || part=2
@@ -50,6 +50,8 @@ j_alarm() { # SECONDS; ends with 0 when the time was up, else the program had en
     nap=$!
     wait "$nap"
     left=$((left - part))
+    # bash loses a signal that comes at the very moment at which a program of its own ends.
+    born "$j_child" && [ "$born" = "$j_was" ] || exit 1
     # Not without end into memory; what matters is at its end. Its own writing goes on behind this.
     [ "$(wc -c <"$j_out")" -le 4000000 ] || printf '%s\n' "$j_cut" >"$j_out"
   done
