@@ -212,13 +212,14 @@ class ActionModule(ActionBase):
         folder: RunFolder,
         plan: Plan,
         phase: Phase,
-        state: performing.State,
+        state: t.Literal["refused", "skipped"],
         why: str,
     ) -> dict[str, t.Any]:
         """A phase of which nothing is begun, and its record."""
-        came = Performed(phase=phase, digest=plan.digest(), state=state, message=why)
+        came = performing.not_begun(plan, phase, state, why)
         folder.record(plan.host, performing.DONE, came.to_dict())
-        return {**result, "state": state, "skipped_because": why}
+        outcomes = [item.to_dict() for item in came.outcomes]
+        return {**result, "outcomes": outcomes, "state": state, "skipped_because": why}
 
     def _run(
         self,
@@ -255,7 +256,7 @@ class ActionModule(ActionBase):
                 turn.failure = came.message or "; ".join(f"{o.step} failed" for o in came.failed)
                 return came
         except exclusive.GroupFailed as exc:
-            return Performed(phase=phase, digest=plan.digest(), state="refused", message=str(exc))
+            return performing.not_begun(plan, phase, "refused", str(exc))
         finally:
             progress.unlink(missing_ok=True)
 

@@ -60,11 +60,14 @@ def end(case: Case, plan: Plan, performed: Sequence[Performed], proof: Proof | N
     if not phases:
         return None
     failed = [f"{step.step} failed: {_why(step)}" for item in phases.values() for step in item.failed]
+    # What stands in the way of a phase is told once, by the first that it stood in the way of.
+    stopped = [f"{item.phase}: {item.message}" for item in phases.values() if item.state == "refused"]
     gap = max((item.gap for item in phases.values() if item.gap is not None), default=None)
     said = proof.result if proof else ""
     verdict, reasons = _judge(case, plan, phases, proof)
     notes = tuple(_notes(case, plan, phases))
-    return Ending(verdict=verdict, reasons=(*reasons, *failed), notes=notes, gap=gap, proof=said)
+    told = tuple(dict.fromkeys((*reasons, *failed, *stopped)))
+    return Ending(verdict=verdict, reasons=told, notes=notes, gap=gap, proof=said)
 
 
 def guarded(row: Row, case: Case) -> Row:
@@ -193,7 +196,8 @@ def _notes(case: Case, plan: Plan, phases: dict[Phase, Performed]) -> Iterator[s
     skipped = sum(o.status == "skipped" for item in phases.values() for o in item.outcomes)
     done = sum(o.status in _DONE for item in phases.values() for o in item.outcomes)
     failed = sum(len(item.failed) for item in phases.values())
-    yield f"steps: {len(plan.steps)} planned, {done} performed, {skipped} skipped with a reason, {failed} failed"
+    planned = sum(step.phase != "reboot" for step in plan.steps)  # that one is the controller's, where it is asked for
+    yield f"steps: {planned} planned, {done} performed, {skipped} skipped with a reason, {failed} failed"
     for item in plan.manual:
         yield f"stays for a person: {item.what}"
     for role_note in case.controller.expired:

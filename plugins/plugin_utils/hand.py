@@ -18,7 +18,7 @@ from pathlib import Path
 from . import canonical, journal, knowledge, redact, transport
 from .job import Job
 from .observation import Observation
-from .performing import Performed
+from .performing import Performed, not_begun
 from .plan import Plan, PlanError
 from .progress import tell
 from .trouble import Trouble
@@ -95,7 +95,9 @@ def run(
         if isinstance(came, Trouble) or came.state in ("cut", "none"):
             message = came.text if isinstance(came, Trouble) else came.message
             if not lines and isinstance(came, Trouble) and came.verdict is not Verdict.UNREACHABLE:
-                return _nothing(sealed, "refused", f"the job could not be started: {message}")
+                return not_begun(
+                    plan, sealed.phase, "refused", f"the job could not be started: {message}", seal=sealed.seal()
+                )
             away = away or time.monotonic()
             if time.monotonic() - away > (_PATIENCE if lines else _FIRST):
                 break
@@ -112,7 +114,10 @@ def run(
                 time.sleep(_PAUSE)
                 continue
         if came.state == "refused":
-            return _nothing(sealed, "refused", f"{came.code}: {came.message}")
+            message = f"{came.code}: {came.message}"
+            if lines:  # it had begun, and cannot go on now
+                break
+            return not_begun(plan, sealed.phase, "refused", message, seal=sealed.seal())
         if came.state == "ended":
             return _ended(plan, sealed, lines)
         # `died`: nobody performs it (killed, or the host was restarted): the start is said again, and it goes on there.
@@ -150,10 +155,6 @@ def _ended(plan: Plan, sealed: Job, lines: list[str]) -> Performed:
         boot=told.boot,
         journal=tuple(lines),
     )
-
-
-def _nothing(sealed: Job, state: t.Literal["refused", "lost"], message: str) -> Performed:
-    return Performed(phase=sealed.phase, digest=sealed.digest, seal=sealed.seal(), state=state, message=message)
 
 
 def _lost(plan: Plan, sealed: Job, lines: list[str], message: str) -> Performed:

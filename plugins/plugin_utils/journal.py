@@ -12,7 +12,7 @@ import re
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping
 
-from .outcome import Failure, Outcome, Status
+from .outcome import Failure, Outcome, Status, skipped
 from .plan import Plan, Step
 from .steps import Phase
 
@@ -151,7 +151,7 @@ class Journal:
         steps = [step for step in plan.steps if step.phase == phase]
         if self.lines and (self.digest, self.phase) != (plan.digest(), phase):
             why = "the journal on the host is that of another plan or phase"
-            return tuple(_skipped(step, why) for step in steps)
+            return tuple(skipped(step, why) for step in steps)
         begun, ended, undone = self._by_id("begin"), self._by_id("end"), self._by_id("undo")
         found: list[Outcome] = []
         for step in steps:
@@ -160,7 +160,7 @@ class Journal:
             elif step.id in begun:
                 found.append(_interrupted(step, self.ends))
             else:
-                found.append(_skipped(step, self._passed_over(step, steps, found)))
+                found.append(skipped(step, self._passed_over(step, steps, found)))
         return tuple(found)
 
     def gap(self, plan: Plan) -> float | None:
@@ -303,10 +303,6 @@ def _fields(words: Iterable[str]) -> dict[str, str] | None:
 
 def _of(plan: Plan, section: str) -> list[Step]:
     return [step for step in plan.steps if step.phase == "commit" and step.section == section]
-
-
-def _skipped(step: Step, why: str) -> Outcome:
-    return Outcome(step=step.id, phase=step.phase, status="skipped", changes=step.change != "none", why=why)
 
 
 def _interrupted(step: Step, over: bool) -> Outcome:

@@ -102,6 +102,16 @@ def _predicted(step: Step, gone: set[t.Any]) -> Outcome:
     )
 
 
+def skipped(step: Step, why: str) -> Outcome:
+    """A step of which nothing was begun."""
+    return Outcome(step=step.id, phase=step.phase, status="skipped", changes=step.change != "none", why=why)
+
+
+def passed_over(plan: Plan, phase: Phase, why: str) -> tuple[Outcome, ...]:
+    """What became of the steps of a phase that was not begun, in the order of the plan."""
+    return tuple(skipped(step, why) for step in plan.steps if step.phase == phase)
+
+
 def would_change(outcomes: Iterable[Outcome]) -> bool:
     """Would something change, or could it? What is only `planned` counts: nobody may be told that it stays as it is."""
     return any(outcome.status in PREDICTED and outcome.changes for outcome in outcomes)

@@ -9,7 +9,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 
 from . import canonical, inhibitors
-from .outcome import Outcome
+from .outcome import Outcome, passed_over
 from .plan import Plan
 from .policy import Policy
 from .steps import Phase
@@ -95,6 +95,22 @@ class Performed:
             )
         except (KeyError, TypeError) as exc:
             raise ValueError(f"not a phase that was performed: {exc!r}") from exc
+
+
+def not_begun(
+    plan: Plan, phase: Phase, state: t.Literal["refused", "skipped"], why: str, *, seal: str = ""
+) -> Performed:
+    """A phase of which nothing was begun: each of its steps is skipped, for that reason.
+
+    Args:
+        plan: of the host.
+        phase: that was to begin.
+        state: who refused it, see `Performed`.
+        why: for the record of each step.
+        seal: of the job, where one was sent.
+    """
+    steps = passed_over(plan, phase, why)
+    return Performed(phase=phase, digest=plan.digest(), seal=seal, state=state, message=why, outcomes=steps)
 
 
 def closed(plan: Plan, settings: Policy, now: datetime.datetime) -> list[str]:

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.evict.kaspersky.plugins.plugin_utils import ending, planner
+from ansible_collections.evict.kaspersky.plugins.plugin_utils import ending, performing, planner
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.case import Case
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.outcome import Failure, Outcome
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.performing import Performed
@@ -154,6 +154,17 @@ def test_every_failed_step_is_named_with_its_remedy() -> None:
     came = end(after(["kesl"]), ran("stage"), failed("commit", "remove.kesl.package.kesl", "prerm_failed"))
     assert any("remove.kesl.package.kesl failed: prerm_failed: look there" in reason for reason in came.reasons)
     assert any(note.startswith("steps: ") for note in came.notes)
+
+
+def test_a_product_that_came_back_before_the_end_is_told_with_what_was_left_undone() -> None:
+    back = performing.not_begun(PLAN, "finish", "refused", "kesl is there, so nothing of it is cleared")
+    came = end(after(["kesl"]), ran("stage"), ran("commit"), back)
+    assert "finish: kesl is there, so nothing of it is cleared" in came.reasons
+    jobs = [step for step in PLAN.steps if step.phase != "reboot"]
+    left = [step for step in jobs if step.phase == "finish"]
+    assert came.notes[0] == (
+        f"steps: {len(jobs)} planned, {len(jobs) - len(left)} performed, {len(left)} skipped with a reason, 0 failed"
+    )
 
 
 def test_a_row_says_what_only_the_replacements_own_rule_can_see() -> None:

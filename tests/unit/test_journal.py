@@ -27,8 +27,13 @@ STEPS = (
     jobs.step("cover.start", "start_unit", args={"unit": "clam.service"}),
     jobs.step("cover.active", "unit_active", args={"unit": "clam.service"}),
     jobs.step("cover.note", "enable_unit", args={"unit": "other.service"}, on_fail="continue"),
-    jobs.step("fallback.install", "install_packages", condition=Condition("cover_failed")),
-    jobs.step("fallback.active", "unit_active", condition=Condition("cover_failed")),
+    jobs.step(
+        "fallback.install",
+        "install_packages",
+        args={"manager": "apt", "packages": ("other",)},
+        condition=Condition("cover_failed"),
+    ),
+    jobs.step("fallback.active", "unit_active", args={"unit": "other.service"}, condition=Condition("cover_failed")),
     jobs.step("finish.staged", "remove_staged"),
 )
 PLAN = jobs.plan("linux", STEPS, gap=Gap(60, 4000, "from the stop to the proof"))

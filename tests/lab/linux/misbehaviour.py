@@ -10,6 +10,7 @@ real systemd waits, the kernel says no.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,7 @@ class Told:
         verdict: after the first remediation.
         failure: the class of the step that fails; empty where none does.
         again: verdict of a second remediation, and its reason: an inhibitor, a class of failure, or nothing.
+        late: what may be the reason instead, where the trouble can come a moment later; a part of the row's reasons.
     """
 
     plan: str = "act"
@@ -59,6 +61,7 @@ class Told:
     verdict: str = "failed_protected"
     failure: str = ""
     again: tuple[str, str] = ("", "")
+    late: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,7 +367,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "reinstalled": Misbehaviour(
         why="a deployment tool, by whose files nobody can tell, installs the product again at once",
         script=f"{KEEP}; {REINSTALL}",
-        told=both(fails("still_there")),
+        told=both(dataclasses.replace(fails("still_there"), late="kesl is there, so nothing of it is cleared")),
         checks=(COVERED,),
         changes=("/etc/init.d",),
     ),

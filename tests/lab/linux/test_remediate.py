@@ -160,6 +160,11 @@ def protected(host: Host) -> bool:
     return host.run("systemctl is-active shield && pgrep -x shieldd", check=False).returncode == 0
 
 
+def came_late(told: misbehaviour.Told, row: Mapping[str, Any]) -> bool:
+    """Is the trouble one that may come a moment later, and did it?"""
+    return bool(told.late) and any(told.late in reason for reason in row["reasons"])
+
+
 @pytest.mark.parametrize(("name", "root"), STATE_CASES)
 def test_a_state_is_remediated(name: str, root: str, trials: Of) -> None:
     made = trials(root)
@@ -178,16 +183,17 @@ def test_a_removal_that_goes_wrong(name: str, root: str, trials: Of) -> None:
     assert row["plan_state"] == told.plan, row
     assert {text.partition(":")[0] for text in row["inhibitors"]} == told.inhibitors, row
     assert row["verdict"] == told.verdict, (row, failures)
-    assert (told.failure in failures.values()) == bool(told.failure), (failures, row)
+    late = came_late(told, row)
+    assert (told.failure in failures.values()) == (bool(told.failure) and not late), (failures, row)
     assert told.failure or not failures, failures
-    if told.failure:
+    if told.failure and not late:
         assert any(told.failure in reason for reason in row["reasons"]), row
     assert made.checks[key] == []
     verdict, why = told.again
     later = again.row(key)
     said = {*(text.partition(":")[0] for text in later["inhibitors"]), *again.failures(key).values()}
     assert later["verdict"] == verdict, (later, again.failures(key))
-    assert not why or why in said, (said, later)
+    assert not why or why in said or came_late(told, later), (said, later)
 
 
 @pytest.mark.parametrize(("key", "root"), ALL)
@@ -200,12 +206,9 @@ def test_performed_and_skipped_are_what_was_planned(key: str, root: str, trials:
             continue
         performed = run.events(key, "performed")
         assert [data["phase"] for data in performed] == list(dict.fromkeys(data["phase"] for data in performed))
-        # A phase that was passed over says why.
         for phase in PHASES:
             mine = [one for one in outcomes if one.phase == phase]
-            said = [data["message"] for data in performed if data["phase"] == phase]
-            if mine or not any(said):
-                assert outcome.accounts(plan, mine, phase) == [], (phase, mine)
+            assert outcome.accounts(plan, mine, phase) == [], (phase, mine)
 
 
 @pytest.mark.parametrize(("key", "root"), ALL)
