@@ -89,6 +89,14 @@ def _held(case: Case) -> Iterator[Met]:
             )
 
 
+def _needed(case: Case) -> Iterator[Met]:
+    own = _own(case)
+    for record in records(case, "manager", kind="needed"):
+        package, by = bare(record.get("package", "")), record.get("by", "")
+        if package in own and bare(by) not in own:
+            yield Met(f"package {by or '(unnamed)'} needs {package} of {own[package]}")
+
+
 def _names(pattern: str, name: str) -> bool:
     """Is the package held by this line: its name, a pattern, or name and version as versionlock writes it?"""
     plain = bare(pattern) if not re.match(r".*-\d+:", pattern) else pattern
@@ -239,6 +247,17 @@ INHIBITORS: t.Final = (
         waivable=False,
         why="the package manager refuses to change a held package, and somebody meant it",
         check=_held,
+    ),
+    Inhibitor(
+        id="would_remove_others",
+        title="Packages of others need the product and would go with it",
+        platforms=LINUX,
+        when="removes",
+        looks_at="records `needed` of probe `manager`: what dpkg or rpm has installed",
+        remedy="remove what needs it, or bring a version that does not, then plan again",
+        waivable=False,
+        why="a removal is rehearsed, and is refused where anything else would go with it",
+        check=_needed,
     ),
     Inhibitor(
         id="installer_busy",

@@ -22,9 +22,10 @@ choose() { # -> probes, preflight
 }
 
 # Where no product and no server's file system is, these look at a few local files: nothing to wait for.
-untroubled() {
+untroubled() { # -> later; troubled: a product's folder is there
+  troubled=
   for path in $EVICT_PREFLIGHT_TREES; do
-    ! there "$path" || return 0
+    ! there "$path" || { troubled=yes && return 0; }
   done
   [ -n "$table" ] || return 0
   for row in $table; do

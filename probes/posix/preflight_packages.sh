@@ -36,12 +36,21 @@ dpkg_state() {
   set -f
   [ ! -e "$1" ] || record kind broken package '' status 'dpkg was interrupted: /var/lib/dpkg/updates is not empty'
   readable /var/lib/dpkg/status && needs awk || return 0
+  set -- $EVICT_PACKAGES
+  IFS=' '
+  names=" $* "
+  IFS=$nl
+  # Where another package would do as well, nothing needs this one.
   # shellcheck disable=SC2016  # awk's fields
-  ask awk '$1=="Package:"{p=$2}$1=="Status:"{if($2=="hold")print "h "p
-if($3!="ok"||($4!="installed"&&$4!="config-files"&&$4!="not-installed"))print "b "p" "$4" "$3}' /var/lib/dpkg/status || return 0
+  ask awk -v "names=$names" '$1=="Package:"{p=$2}$1=="Status:"{if($2=="hold")print "h "p
+i=($4!="config-files"&&$4!="not-installed")
+if($3!="ok"||i&&$4!="installed")print "b "p" "$4" "$3}
+i&&/^(Pre-)?Depends:/{sub(/^[^:]*:/,"");n=split($0,c,",");for(k=1;k<=n;k++)if(c[k]!~/[|]/){sub(/^ +/,"",c[k]);sub(/[ :(].*/,"",c[k])
+if(index(names," "c[k]" "))print "n "c[k]" "p}}' /var/lib/dpkg/status || return 0
   for row in $rows; do
     case $row in
       'h '*) record kind held package "${row#h }" ;;
+      'n '*) row=${row#n } && record kind needed package "${row%% *}" by "${row#* }" ;;
       'b '*) row=${row#b } && text=${row#* } && record kind broken package "${row%% *}" status "${text%" ok"}" ;;
     esac
   done
@@ -64,6 +73,7 @@ rpm_state() {
       *'is not installed') ;;
       *) record kind broken package '' status "$(printf %.200s "${rows%%"$nl"*}")" ;;
     esac
+    [ -z "$troubled" ] || rpm_needs
   fi
   for file in /etc/dnf/plugins/versionlock.list /etc/yum/pluginconf.d/versionlock.list /etc/zypp/locks /etc/dnf/dnf.conf /etc/yum.conf; do
     [ -f "$file" ] && [ -r "$file" ] || continue
@@ -80,6 +90,22 @@ rpm_state() {
           ;;
       esac
     done <"$file"
+  done
+}
+
+rpm_needs() { # which packages need one that may go
+  rows=$(rpm --dbpath "$place" -q --whatrequires --qf '=%{NAME}[ %{REQUIRENAME}]\n' $EVICT_PACKAGES 2>&1)
+  case $? in 137 | 265) unknown "rpm did not answer in $limit s" ;; esac
+  for row in $rows; do
+    case $row in '='*) ;; *) continue ;; esac # no package requires that one
+    IFS=' '
+    set -- ${row#=}
+    IFS=$nl
+    name=$1
+    shift
+    for text in "$@"; do
+      case $nl$EVICT_PACKAGES$nl in *"$nl$text$nl"*) record kind needed package "$text" by "$name" ;; esac
+    done
   done
 }
 
@@ -126,12 +152,15 @@ locked() { # INODE FILE; number, POSIX or FLOCK, mode, kind, pid, device:inode, 
       *:*:"$1") ;;
       *) continue ;;
     esac
+    # The same number is another file on another disk, such as one in a container. What stat says is not always what stands there.
+    device_of "$2"
+    case $device in '' | "${8%:*}") ;; *) continue ;; esac
     pid=$7 comm=
     case $pid in
       0 | -*) pid= ;;
       *)
         [ ! -r "/proc/$pid/comm" ] || IFS= read -r comm <"/proc/$pid/comm"
-        # The same number may be another file on another disk: does this process have ours open? (yes when we may not know)
+        # Does this process have ours open? (yes when we may not know)
         set +f
         found=yes
         for file in "/proc/$pid/fd/"*; do
@@ -146,4 +175,15 @@ locked() { # INODE FILE; number, POSIX or FLOCK, mode, kind, pid, device:inode, 
     busy "$2" "$pid" "$comm"
     return 0
   done
+}
+
+device_of() { # FILE -> device: of its file system, as /proc/locks has it; empty when it cannot be told
+  device='' mount=
+  [ -r /proc/self/mountinfo ] && dir=$(cd -P "${1%/*}" && pwd -P) || return 0
+  while IFS=' ' read -r row row text row name row; do
+    plainly "$name"
+    base=${place%/} # bash 5.2 gets a pattern wrong that has this in it
+    case $dir/ in "$base"/*) [ ${#place} -lt ${#mount} ] || { mount=$place device=$text; } ;; esac
+  done </proc/self/mountinfo
+  [ -z "$device" ] || device=$(printf %02x:%02x "${device%:*}" "${device#*:}")
 }

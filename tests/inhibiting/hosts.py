@@ -315,4 +315,18 @@ ROWS: list[Row] = [
         "kesl of kesl",
         linux(products=[], **probes(**{"packages.dpkg": [{"name": "kesl", "arch": "amd64", "state": "ii"}]})),
     ),
+    (
+        "would_remove_others",
+        linux(**probes(manager=[{"kind": "needed", "package": "kesl", "by": "reporter"}])),
+        "package reporter needs kesl of kesl",
+        linux(
+            products=["kesl", "kesl-gui"], **probes(manager=[{"kind": "needed", "package": "kesl", "by": "kesl-gui"}])
+        ),
+    ),
+    (
+        "would_remove_others",
+        linux(family="rpm", **probes(manager=[{"kind": "needed", "package": "kesl", "by": "kesl-gui"}])),
+        "package kesl-gui needs kesl of kesl",
+        linux(family="rpm", **probes(manager=[{"kind": "needed", "package": "klnagent64", "by": "reporter"}])),
+    ),
 ]

@@ -16,6 +16,7 @@ BUSY = (
     + "'"
 )
 UNPACKED = "dpkg --unpack /srv/keep/harmless*"
+NEEDED = _EITHER.format(deb="-i", rpm="-i", name="reporter")
 DEPENDING = "dpkg -l reporter | grep ^ii || rpm -q reporter"
 CORRUPT = "printf 'Package: \\377 broken\\nthis is not a field\\n' >>/var/lib/dpkg/status"
 LOST = "rm -f /srv/repo/*.rpm /srv/repo/*.deb"

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import knowledge
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import PREFLIGHT, PROBES
+from tests.target.posix import staged
 from tests.target.posix.planned import look
 from tests.target.posix.staged import stanza, stub
 
@@ -94,6 +95,57 @@ def test_dpkg_broken_and_held(target_shell: Shell, tmp_path: Path) -> None:
     assert [r["name"] for r in seen.records if r["kind"] == "manager"] == ["apt"]
 
 
+def needing(name: str, field: str, status: str = "install ok installed") -> str:
+    return stanza(name, status).replace("Description:", f"{field}\nDescription:")
+
+
+def test_who_needs_a_package(target_shell: Shell, tmp_path: Path) -> None:
+    """By name, version and architecture aside; neither what is not installed nor what can do with another one."""
+    text = "".join(
+        (
+            needing("gui", "Depends: libc6 (>= 2.3), kesl (>= 12.1)"),
+            needing("early", "Pre-Depends: kesl:any"),
+            needing("half", "Depends: kesl", "install ok unpacked"),
+            needing("gone", "Depends: kesl", "deinstall ok config-files"),
+            needing("either", "Depends: kesl | clamav, xkesl"),
+            needing("likes", "Recommends: kesl\nEnhances: kesl\nConflicts: klnagent64"),
+            needing("longer", "Depends: kesl-gui-tools, kes"),
+        )
+    )
+    made = f"cat >/var/lib/dpkg/status <<'END'\n{text}END\n"
+    names = ["kesl", "klnagent64"]
+    seen = staged.look(tmp_path, made, shell=target_shell, text=knowledge.OBSERVE_PLAN_SH, packages=names)["manager"]
+    assert [(r["by"], r["package"]) for r in seen.records if r["kind"] == "needed"] == [
+        ("gui", "kesl"),
+        ("early", "kesl"),
+        ("half", "kesl"),
+    ]
+
+
+NEEDING = """case $* in
+  *--whatrequires*)
+    echo '=reporter kesl /bin/sh rpmlib(x)'; echo '=kesl-gui libc kesl'; echo 'no package requires kess'; exit 1 ;;
+  *) echo =rpm ;;
+esac"""
+
+
+@pytest.mark.parametrize("tree", [True, False])
+def test_who_needs_a_package_of_rpm(target_shell: Shell, tmp_path: Path, tree: bool) -> None:
+    """Asked where a product's folder is."""
+    seen = staged.look(
+        tmp_path,
+        RPM + stub("rpm", NEEDING) + ("mkdir -p /opt/kaspersky" if tree else ""),
+        shell=target_shell,
+        text=knowledge.OBSERVE_PLAN_SH,
+        packages=["kesl", "kess"],
+        preflight_trees=["/opt/kaspersky"],
+    )["manager"]
+    assert seen.status == "ok", seen
+    assert [(r["by"], r["package"]) for r in seen.records if r["kind"] == "needed"] == (
+        [("reporter", "kesl"), ("kesl-gui", "kesl")] if tree else []
+    )
+
+
 HOLD = """: >/var/lib/dpkg/lock
 perl -e 'use Fcntl; open(F,">>","/var/lib/dpkg/lock-frontend"); my $l=pack("s s x4 q q i x4",F_WRLCK,0,0,0,0);
   fcntl(F,F_SETLK,$l) or die;
@@ -105,6 +157,31 @@ for i in 1 2 3 4 5 6 7 8 9; do [ -e /run/ready ] || sleep 0.5; done
 def test_a_lock_that_is_held_and_one_that_only_lies_there(target_shell: Shell, tmp_path: Path) -> None:
     busy = [r for r in look(tmp_path, HOLD, shell=target_shell)["manager"].records if r["kind"] == "busy"]
     assert [(r["what"], r["program"]) for r in busy] == [("/var/lib/dpkg/lock-frontend", "perl")]
+
+
+ELSEWHERE = """for n in own other; do
+  mkdir /run/$n; mount -t tmpfs $n /run/$n; mkdir /run/$n/dpkg; : >/run/$n/dpkg/lock
+done
+want=$(stat -c %i /run/own/dpkg/lock); [ "$want" = "$(stat -c %i /run/other/dpkg/lock)" ]
+cp /var/lib/dpkg/status /run/own/dpkg/; rm -r /var/lib/dpkg; ln -s /run/own/dpkg /var/lib/dpkg
+"""
+# A lock of an open file (OFD) belongs to no process that could be asked.
+OFD = r"""perl -e 'use Fcntl; open(F,">>",$ARGV[0]); my $l=pack("s s x4 q q i x4",F_WRLCK,0,0,0,0);
+  fcntl(F,37,$l) or die "$!"; open(R,">","/run/ready"); close(R); sleep 60' %s </dev/null >/dev/null 2>&1 &
+for i in 1 2 3 4 5 6 7 8 9; do [ -e /run/ready ] || sleep 0.5; done
+grep -q "OFDLCK.*:$want " /proc/locks
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "busy"), [("/run/other/dpkg/lock", []), ("/var/lib/dpkg/lock", ["/var/lib/dpkg/lock"])]
+)
+def test_a_lock_on_a_file_of_the_same_number_on_another_disk(
+    target_shell: Shell, tmp_path: Path, file: str, busy: list[str]
+) -> None:
+    """As the kernel shows it of containers: it has no process, and its inode may be one of ours by accident."""
+    seen = look(tmp_path, ELSEWHERE + OFD % file, shell=target_shell)["manager"]
+    assert [r["what"] for r in seen.records if r["kind"] == "busy"] == busy
 
 
 def test_a_manager_at_work(target_shell: Shell, tmp_path: Path) -> None:
