@@ -111,6 +111,11 @@ class ActionModule(ActionBase):
         else:
             problem = problem or Trouble(Verdict.UNKNOWN, "transport", "transport: no answer")
             row = Row(host=host, verdict=problem.verdict, reasons=(problem.text,))
+            if kind == "result":
+                try:
+                    row = ending.dark(row, ran.of(folder, host).phases)
+                except EvidenceError as exc:
+                    return {**result, "failed": True, "msg": str(exc), "row": row.short()}
         result["row"] = row.short()
         result["gate"] = row.verdict in settings.fail_on
         if desk is not None and kind != "verify":

@@ -83,6 +83,19 @@ def guarded(row: Row, case: Case) -> Row:
     return dataclasses.replace(row, protection="active", protected_by=(f"{guard}, by its own rule",)) if guard else row
 
 
+def dark(row: Row, performed: Sequence[Performed]) -> Row:
+    """The row of a host that does not answer any more, with what it was in the middle of.
+
+    Args:
+        row: `unreachable` or `unknown`, with the reason.
+        performed: the phases of this run, in order.
+    """
+    lost = [f"{item.phase}: {item.message}" for item in performed if item.state == "lost"]
+    ended = [item.phase for item in performed if item.state == "ended"]
+    notes = (f"phases that had ended before: {', '.join(ended)}",) if ended else ()
+    return dataclasses.replace(row, reasons=(*row.reasons, *lost), notes=(*row.notes, *notes))
+
+
 def _judge(
     case: Case, plan: Plan, phases: dict[Phase, Performed], proof: Proof | None
 ) -> tuple[Verdict, tuple[str, ...]]:

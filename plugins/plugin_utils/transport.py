@@ -26,6 +26,8 @@ _NO_FUNCTIONS: t.Final = (
     "case ${BASH_VERSION-} in ?*) unset -f compgen; set -f; unset -f $(compgen -A function); set +f ;; esac\n"
 )
 _NO_FOLDER: t.Final = re.compile("temporary directory|No space left on device")
+# Two minutes of silence; ssh alone would wait for a host that went dark as long as TCP does, two hours and more.
+_ALIVE: t.Final = "-o ServerAliveInterval=30 -o ServerAliveCountMax=4"
 # In full, since an account may come without a usable PATH.
 _SH: t.Final = "/bin/sh"
 
@@ -70,6 +72,7 @@ def run_script(
     head = "".join(f"{prefix}{name}={shlex.quote(value)}\n" for name, value in assignments.items())
     text = _NO_FUNCTIONS + head + script
     detail = "stdin: pipelining is switched off for this host"
+    _notice_silence(action)
     try:
         if _stdin_allowed(action, task_vars):
             _pipelining_on(action)
@@ -171,6 +174,16 @@ def _pipelining_on(action: ActionBase) -> None:
         action._connection.set_option("pipelining", True)
     except (AnsibleError, KeyError):
         return  # a connection without the option takes stdin as it is
+
+
+def _notice_silence(action: ActionBase) -> None:
+    """Let ssh give up a host that does not answer any more, unless the user has told ssh how to go about that."""
+    connection = action._connection
+    if getattr(connection, "transport", "") != "ssh":
+        return
+    given = [str(connection.get_option(f"ssh_{name}") or "") for name in ("args", "common_args", "extra_args")]
+    if not any("serveralive" in text.lower() for text in given):
+        connection.set_option("ssh_extra_args", f"{given[-1]} {_ALIVE}".strip())
 
 
 def _framed(result: Mapping[str, t.Any], nonce: str) -> bool:

@@ -14,6 +14,7 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.outcome import Fai
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.performing import Performed
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.plan import Plan
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.proof import Proof, Result
+from ansible_collections.evict.kaspersky.plugins.plugin_utils.row import Row
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.steps import Phase
 from ansible_collections.evict.kaspersky.plugins.plugin_utils.verdict import Verdict
 from tests import cases
@@ -165,6 +166,17 @@ def test_a_product_that_came_back_before_the_end_is_told_with_what_was_left_undo
     assert came.notes[0] == (
         f"steps: {len(jobs)} planned, {len(jobs) - len(left)} performed, {len(left)} skipped with a reason, 0 failed"
     )
+
+
+def test_a_host_that_went_dark_says_what_it_was_in_the_middle_of() -> None:
+    bare = Row(host="web1", verdict=Verdict.UNREACHABLE, reasons=("port: nothing answers",))
+    away = ran("commit", state="lost", message="no answer; the job goes on there without us")
+    over = performing.not_begun(PLAN, "finish", "skipped", "the phase commit was lost")
+    told = ending.dark(bare, (ran("stage"), away, over))
+    assert told.reasons == ("port: nothing answers", "commit: no answer; the job goes on there without us")
+    assert told.notes == ("phases that had ended before: stage",)
+    assert told.verdict is Verdict.UNREACHABLE
+    assert ending.dark(bare, ()) == bare
 
 
 def test_a_row_says_what_only_the_replacements_own_rule_can_see() -> None:
