@@ -111,9 +111,14 @@ within() { # SECONDS PROGRAM ARGUMENT... -> said, code (137: the time was up); a
     {
       nap=
       trap '[ -z "$nap" ] || kill "$nap"; exit' TERM
-      sleep "$patience" &
-      nap=$!
-      wait "$nap"
+      # bash can lose a signal; by then the number may be another program's.
+      while [ "$patience" -gt 0 ]; do
+        sleep 1 &
+        nap=$!
+        wait "$nap"
+        kill -0 "$child" || exit 0
+        patience=$((patience - 1))
+      done
       kill -9 "$child"
     } >/dev/null &
     guard=$!

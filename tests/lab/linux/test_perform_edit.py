@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,12 @@ from ansible_collections.evict.kaspersky.plugins.plugin_utils.observation import
 from tests import cases, jobs
 from tests.performing import Ended, Value
 
-from . import snapshot
+from . import explained, remediating, snapshot
 from .kinds import do, fails
 from .lab import Host, Lab
 from .real_clamav import NONCE, perform
 from .real_servers import CERTIFICATE, install
+from .takeover import COVER, EXISTING
 
 MAIN, MASTER, SQUID = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/squid/squid.conf"
 FILTER = "content_filter = klms_postfix-afterqueue:[127.0.0.1]:10025"
@@ -249,3 +251,42 @@ def test_from_a_look_to_a_clean_look(servers: Host) -> None:
     )
     assert servers.run("postconf -h content_filter smtpd_milters").stdout.split() == ["inet:127.0.0.1:1"]
     assert assess(looked(servers), knowledge.catalog()).products == ()
+
+
+def test_a_whole_remediation_takes_lines_out_where_it_is_told_to(
+    linux_lab: Lab, servers: Host, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Over ssh: without the setting the lines stay for a person, with it they go, and then there is nothing to do."""
+    servers.install(COVER)
+    servers.run(f"printf '%s\\n' '{BLOCK[0]}' '{FILTER}' '{BLOCK[2]}' >>{MAIN}; echo '{ICAP}' >>{SQUID}")
+    whole, proxy = read(servers, MAIN), read(servers, SQUID)
+    where = tmp_path_factory.mktemp("ed")  # a short path: ssh makes a socket below it
+
+    def run(name: str, **more: Any) -> remediating.Remediation:
+        hosts = remediating.inventory_of({"mail1": servers}, {"mail1": {**EXISTING, **more}})
+        return remediating.remediate(linux_lab, where / name, hosts)
+
+    plain = run("plain")
+    assert (read(servers, MAIN), read(servers, SQUID)) == (whole, proxy)
+    manual = [item.what for item in plain.plan("mail1").manual]
+    assert any(FILTER.partition(" ")[0] in what or "klms" in what for what in manual), manual
+    before, files = servers.snapshot(), explained.package_files(servers)
+    told = run("told", evict_edit=["mail", "proxy"])
+    assert told.failures("mail1") == {}, told.row("mail1")
+    assert told.row("mail1")["verdict"] == "replaced_unproved", told.row("mail1")
+    assert "klms" not in read(servers, MAIN)
+    assert "kwts" not in read(servers, SQUID)
+    assert servers.run("postconf -h content_filter").stdout.strip() == ""
+    servers.run("squid -k parse; systemctl is-active squid postfix")
+    ours = [
+        "/etc/postfix",
+        "/var/spool/postfix/**",
+        "/var/lib/postfix/**",
+        "/etc/squid",
+        "/var/spool/squid/**",
+        "/var/log/**",
+    ]
+    made = told.plan("mail1"), told.outcomes("mail1")
+    assert explained.unexplained(before, servers.snapshot(), *made, files, (*ours, "/run/**")) == []
+    again = run("again", evict_edit=["mail", "proxy"])
+    assert again.row("mail1")["verdict"] == "nothing_to_do", again.row("mail1")
