@@ -19,8 +19,10 @@ _PURE = (
     "planner_properties",
     "planner_hosts",
     "inhibitors",
+    "catalog",
     "catalog_entries",
     "catalog_names_linux",
+    "literals",
 )
 # Whole runs in which core does its part: plugins, connections, check mode, strategies. Reports, files and refusals of
 # settings are plain Python, which the unit tests look at on each core.
