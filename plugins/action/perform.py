@@ -212,7 +212,7 @@ class ActionModule(ActionBase):
         folder: RunFolder,
         plan: Plan,
         phase: Phase,
-        state: t.Literal["refused", "skipped"],
+        state: performing.NotBegun,
         why: str,
     ) -> dict[str, t.Any]:
         """A phase of which nothing is begun, and its record."""

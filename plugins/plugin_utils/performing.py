@@ -15,6 +15,7 @@ from .policy import Policy
 from .steps import Phase
 
 State = t.Literal["ended", "refused", "lost", "skipped"]
+NotBegun = t.Literal["refused", "skipped"]
 # Events of a host's evidence.
 BEGUN: t.Final = "performing"
 DONE: t.Final = "performed"
@@ -97,9 +98,7 @@ class Performed:
             raise ValueError(f"not a phase that was performed: {exc!r}") from exc
 
 
-def not_begun(
-    plan: Plan, phase: Phase, state: t.Literal["refused", "skipped"], why: str, *, seal: str = ""
-) -> Performed:
+def not_begun(plan: Plan, phase: Phase, state: NotBegun, why: str, *, seal: str = "") -> Performed:
     """A phase of which nothing was begun: each of its steps is skipped, for that reason.
 
     Args:

@@ -181,9 +181,12 @@ def _notice_silence(action: ActionBase) -> None:
     connection = action._connection
     if getattr(connection, "transport", "") != "ssh":
         return
-    given = [str(connection.get_option(f"ssh_{name}") or "") for name in ("args", "common_args", "extra_args")]
-    if not any("serveralive" in text.lower() for text in given):
-        connection.set_option("ssh_extra_args", f"{given[-1]} {_ALIVE}".strip())
+    try:
+        given = [str(connection.get_option(f"ssh_{name}") or "") for name in ("args", "common_args", "extra_args")]
+        if not any("serveralive" in text.lower() for text in given):
+            connection.set_option("ssh_extra_args", f"{given[-1]} {_ALIVE}".strip())
+    except (AnsibleError, KeyError):
+        return  # a plugin of another collection with that name and without these options
 
 
 def _framed(result: Mapping[str, t.Any], nonce: str) -> bool:

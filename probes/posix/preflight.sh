@@ -122,15 +122,19 @@ plainly() { # PLACE as the kernel writes it, a blank as \040 -> place
 }
 
 # The last mount on a place is the one that counts.
+deeper() { # PATH, resolved, PLACE of a mount as the kernel writes it; mount: the deepest so far -> place; false: it does not carry PATH better
+  plainly "$2"
+  base=${place%/} # bash 5.2 gets a pattern wrong that has this in it
+  case $1/ in "$base"/*) [ ${#place} -ge ${#mount} ] ;; *) return 1 ;; esac
+}
+
 mount_of() { # PATH, resolved -> mount fstype options
   mount='' fstype='' options=
   for row in $table; do
     IFS=' '
     set -- "$1" $row
     IFS=$nl
-    plainly "$3"
-    base=${place%/} # bash 5.2 gets a pattern wrong that has this in it
-    case $1/ in "$base"/*) [ ${#place} -lt ${#mount} ] || { mount=$place fstype=$4 options=$5; } ;; esac
+    ! deeper "$1" "$3" || mount=$place fstype=$4 options=$5
   done
 }
 

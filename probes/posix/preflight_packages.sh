@@ -180,10 +180,8 @@ locked() { # INODE FILE; number, POSIX or FLOCK, mode, kind, pid, device:inode, 
 device_of() { # FILE -> device: of its file system, as /proc/locks has it; empty when it cannot be told
   device='' mount=
   [ -r /proc/self/mountinfo ] && dir=$(cd -P "${1%/*}" && pwd -P) || return 0
-  while IFS=' ' read -r row row text row name row; do
-    plainly "$name"
-    base=${place%/} # bash 5.2 gets a pattern wrong that has this in it
-    case $dir/ in "$base"/*) [ ${#place} -lt ${#mount} ] || { mount=$place device=$text; } ;; esac
+  while IFS=' ' read -r _ _ text _ name _; do
+    ! deeper "$dir" "$name" || mount=$place device=$text
   done </proc/self/mountinfo
   [ -z "$device" ] || device=$(printf %02x:%02x "${device%:*}" "${device#*:}")
 }

@@ -10,9 +10,8 @@ real systemd waits, the kernel says no.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import repository
@@ -376,7 +375,7 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     "reinstalled": Misbehaviour(
         why="a deployment tool, by whose files nobody can tell, installs the product again at once",
         script=f"{KEEP}; {REINSTALL}",
-        told=both(dataclasses.replace(fails("still_there"), late="kesl is there, so nothing of it is cleared")),
+        told=both(replace(fails("still_there"), late="kesl is there, so nothing of it is cleared")),
         checks=(COVERED,),
         changes=("/etc/init.d",),
     ),
