@@ -14,6 +14,8 @@ class CanonicalError(ValueError):
 
 def lists(value: object) -> object:
     """Tuples to lists, so that what is written equals what is read back."""
+    if value is None or isinstance(value, (str, int, float)):  # most of them, and an abstract class is slow to ask
+        return value
     if isinstance(value, Mapping):
         return {k: lists(v) for k, v in value.items()}
     if isinstance(value, (tuple, list)):

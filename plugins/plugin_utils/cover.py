@@ -258,7 +258,7 @@ def _target(args: Mapping[str, Value]) -> str:
 
 def _broken(catalog: Catalog, platform: str, provider: Provider, steps: Iterable[Step]) -> Iterator[str]:
     """What must not be in any step, whatever the settings say."""
-    owned = _owned(catalog, platform)
+    names = owned(catalog, platform)
     for step in steps:
         for name, value in step.args.items():
             texts = (value,) if isinstance(value, str) else value
@@ -269,14 +269,14 @@ def _broken(catalog: Catalog, platform: str, provider: Provider, steps: Iterable
                 if name in ("program", "path") and catalog.owner(platform, text) is not None:
                     yield f"{provider.id}: {text} belongs to a product that is to be removed"
                 bare = text.partition("=")[0].removesuffix(".service").removesuffix(".socket").lower()
-                if name in _OWNED and bare in owned.get(_OWNED[name], ()):
+                if name in _OWNED and bare in names.get(_OWNED[name], ()):
                     yield f"{provider.id}: {text} belongs to a product that is to be removed"
         if step.kind in _HASHED and not _SHA256.match(str(step.args.get("sha256", ""))):
             yield f"{provider.id}: {step.id} has no hash to check"
 
 
-def _owned(catalog: Catalog, platform: str) -> Mapping[str, frozenset[str]]:
-    """Names of the products' units, packages and services, from the catalog; made once for each catalog."""
+def owned(catalog: Catalog, platform: str) -> Mapping[str, frozenset[str]]:
+    """Names of the products' units, packages and services, from the catalog: found once, at best before the fork."""
     return _OWN.get((catalog.digest, platform)) or _OWN.setdefault(
         (catalog.digest, platform), _names(catalog, platform)
     )

@@ -14,7 +14,7 @@ import datetime
 import typing as t
 from collections.abc import Iterable, Iterator, Mapping
 
-from . import approved, artifacts, inhibitors, knowledge, planner, preflight, secret_names, waivers
+from . import approved, artifacts, cover, inhibitors, knowledge, planner, preflight, secret_names, waivers
 from .assess import Assessment
 from .case import Case, Controller
 from .catalog import Catalog, CatalogError
@@ -35,6 +35,7 @@ if t.TYPE_CHECKING:
 with contextlib.suppress(CatalogError):
     for _platform in preflight.KEYS:
         preflight.places(knowledge.catalog(), _platform)
+        cover.owned(knowledge.catalog(), _platform)
 
 
 class DeskError(ValueError):

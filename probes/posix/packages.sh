@@ -4,36 +4,7 @@
 # shellcheck disable=SC2034,SC2086,SC2154,SC3013
 
 probe_packages_dpkg() {
-  base=/var/lib/dpkg lists=
-  set +f
-  for file in "$base"/info/*.list; do lists=$file && break; done
-  set -f
-  if ! there "$base/status"; then
-    lost "$base/status"
-    if [ -n "$why" ]; then
-      unknown "$why"
-    elif [ -e "$lists" ]; then
-      unknown "$base/status is missing, though packages are installed"
-    fi
-    return 0
-  fi
-  readable "$base/status" || return 0
-  if has dpkg-query; then
-    # ${Status} and not ${db:Status-Abbrev}: dpkg before 1.16 does not know the latter.
-    # shellcheck disable=SC2016  # dpkg's variables, not the shell's
-    rows=$(dpkg-query -W -f '=${Package}|${Version}|${Architecture}|${Status}\n' 2>&1)
-    complain dpkg-query $?
-  elif has cat; then
-    rows=$(dpkg_status "$base/status")
-  else
-    unknown 'dpkg-query is missing'
-    return 0
-  fi
-  rows=$nl$rows
-  case $rows in
-    *"$nl="*) ;;
-    *) [ ! -e "$lists" ] || unknown 'the database names no package, though packages are installed' ;;
-  esac
+  dpkg_rows || return 0
   for name in $EVICT_PACKAGES; do
     case $rows in *"$nl=$name|"*) ;; *) continue ;; esac
     for row in $rows; do
@@ -57,6 +28,39 @@ probe_packages_dpkg() {
       record name "$name" version "$1" arch "$2" state "$state"
     done
   done
+}
+
+dpkg_rows() { # -> rows: =NAME|VERSION|ARCHITECTURE|WANT ERROR STATE of each package that dpkg knows; false: none can be told
+  base=/var/lib/dpkg lists='' rows=
+  set +f
+  for file in "$base"/info/*.list; do lists=$file && break; done
+  set -f
+  if ! there "$base/status"; then
+    lost "$base/status"
+    if [ -n "$why" ]; then
+      unknown "$why"
+    elif [ -e "$lists" ]; then
+      unknown "$base/status is missing, though packages are installed"
+    fi
+    return 1
+  fi
+  readable "$base/status" || return 1
+  if has dpkg-query; then
+    # ${Status} and not ${db:Status-Abbrev}: dpkg before 1.16 does not know the latter.
+    # shellcheck disable=SC2016  # dpkg's variables, not the shell's
+    rows=$(dpkg-query -W -f '=${Package}|${Version}|${Architecture}|${Status}\n' 2>&1)
+    complain dpkg-query $?
+  elif has cat; then
+    rows=$(dpkg_status "$base/status")
+  else
+    unknown 'dpkg-query is missing'
+    return 1
+  fi
+  rows=$nl$rows
+  case $rows in
+    *"$nl="*) ;;
+    *) [ ! -e "$lists" ] || unknown 'the database names no package, though packages are installed' ;;
+  esac
 }
 
 dpkg_status() { # FILE -> what dpkg-query would have printed, for a host that lost it

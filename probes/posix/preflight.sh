@@ -8,21 +8,32 @@ probe_egress() { :; }
 probe_repository() { :; }
 
 brief=3 # seconds each of them has
+listed='' silent='' absent='' # what a probe before has found, or why it could not: see follow
 
-# In the place of the alarm in frame.sh: it comes twice, first for the preflight probes. Both naps begin at once, and the
-# collector ends the long one when all have answered; that ends the short one, too.
+# In the place of the alarm in frame.sh: it comes twice, first for the preflight probes. When all have answered the collector
+# ends the nap in which it finds us, and with that all of this. Where it has ended before it heard of a nap, the next one finds
+# nobody to tell; so naps are short once the first is over.
 alarm() {
-  sleep "$limit" >/dev/null &
-  nap=$!
-  echo "S $nap"
-  soon "$@" &
-  short=$!
-  wait "$nap" || { kill "$short" && return 0; }
-  kill "$short"
+  left=$((limit - brief - 2))
+  if [ "$limit" -gt $brief ]; then
+    nap $brief && soon "$@" || return 0
+  else
+    nap "$limit" || return 0
+  fi
+  while [ "$left" -gt 0 ]; do
+    nap 1 || return 0
+    left=$((left - 1))
+  done
   finish "$@"
   echo T
   sleep 1 >/dev/null
   case $lead in '' | "$$") ;; *) kill -9 "$lead" ;; esac
+}
+
+nap() { # SECONDS; false: it was ended, or nobody hears of it (or there is no sleep: no limit)
+  sleep "$1" >/dev/null &
+  echo "S $!" || { kill $! && return 1; } # where SIGPIPE is ignored
+  wait $!
 }
 
 finish() { # PID...: the programs that these wait for, a second later themselves
@@ -36,7 +47,7 @@ end() { # PID...: all are stopped first, so that none can take the end of anothe
   kill -9 "$@"
 }
 
-soon() { # PID... of all probes
+soon() { # PID... of all probes; false: all have answered
   IFS=' '
   pids='' names=
   for name in $probes; do
@@ -45,43 +56,42 @@ soon() { # PID... of all probes
     shift
   done
   [ -n "$pids" ] || return 0
-  over=
-  trap 'kill $!; exit' TERM
-  sleep $brief >/dev/null &
-  wait $! || return 0
-  # The first that is ended may be the last that was waited for; then this is told to end as well, and must end the others before.
-  trap 'over=yes' TERM
   end $(offspring $pids)
-  [ -z "$over" ] || return 0
-  trap 'kill $!; exit' TERM
-  sleep 1 >/dev/null &
-  wait $!
-  trap 'over=yes' TERM
+  nap 1 || return 1
   end $pids $(offspring $pids)
-  [ -z "$over" ] || return 0
-  trap 'kill $!; exit' TERM
-  sleep 1 >/dev/null & # for the kernel to end them, and for their parent to see it
-  wait $!
+  nap 1 || return 1 # for the kernel to end them, and for their parent to see it
   hex "did not answer in $brief s"
   set -- $pids
   for row in $names; do
-    case $row in resources) row="$row ${later#peers}" ;; esac # its process had more of them
+    case $row in resources) row="$row $chain" ;; esac # its process had more of them
     # One that even SIGKILL does not end is left to the other alarm. The answer of one that had answered is not heard.
     [ -e "/proc/$1" ] || for name in $row; do printf 'P - %s unknown reason:%s\n' "$name" "$hex"; done
     shift
   done
 }
 
+# The names of processes that `runs` is asked for, as alternatives of a pattern.
+managers='apt|apt-get|aptitude|dpkg|rpm|dnf|dnf5|microdnf|yum|zypper'
+roles='database|mysqld|mariadbd|postgres|postmaster|mongod|mongos|oracle|db2sysc|redis-server|sqlservr|clickhouse-serv
+mail|exim|exim4|sendmail|dovecot|cyrus-master
+cluster|corosync|pacemakerd|keepalived
+virtualization|qemu-kvm|qemu-system-x86|libvirtd|virtqemud|pve-cluster|VBoxSVC|xenstored|pmxcfs
+domain_controller|samba|samba: root pro|ns-slapd
+container_host|dockerd|containerd|crio|kubelet|k3s-server|conmon'
+watched="$managers|fapolicyd|master" # Postfix's first process has a name that says nothing
+
 # Once for all probes, before they are started: a shell that reads by itself reads byte by byte.
-look_around() { # -> running: a line /proc/PID/comm:NAME for each process; table: FILE:DEVICE PLACE TYPE OPTIONS for each mount
-  table=''
+look_around() { # -> running: a line /proc/PID/comm:NAME for each process of these; table: FILE:DEVICE PLACE TYPE OPTIONS for each mount
+  running='' table='' names=$watched
+  for row in $roles; do names="$names|$row"; done
   set +f
-  running=$(grep -H '' /proc/self/mounts /proc/[0-9]*/comm 2>/dev/null)
+  # Of a mount, each line has the blank in front of its place.
+  rows=$(grep -HE "^($names)\$| /" /proc/self/mounts /proc/[0-9]*/comm 2>/dev/null)
   set -f
-  for row in $running; do
-    case $row in /proc/self/mounts:*) table=$table$row$nl ;; *) return 0 ;; esac
+  for row in $rows; do
+    case $row in /proc/self/mounts:*) table=$table$row$nl ;; *) running=$running$nl$row ;; esac
   done
-  running=
+  [ -z "$table" ] || running=$running$nl # not empty, for it is known
 }
 
 sees() { # running or table -> false: there is none, and the probe's answer is set
@@ -92,9 +102,9 @@ here() { # PID: does it see our root file system? (yes when we may not know)
   [ ! -e "/proc/$1/root/." ] || [ "/proc/$1/root" -ef / ]
 }
 
-runs() { # NAME... -> pid of a process with one of these names; false: there is none
+runs() { # NAME... of those in look_around -> pid of a process with one of these names; false: there is none
   for name in "$@"; do
-    case $running$nl in *"/comm:$name$nl"*) ;; *) continue ;; esac
+    case $running in *"/comm:$name$nl"*) ;; *) continue ;; esac
     for row in $running; do
       case $row in *"/comm:$name") ;; *) continue ;; esac
       pid=${row#/proc/} && pid=${pid%%/*}

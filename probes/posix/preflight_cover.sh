@@ -79,9 +79,12 @@ answer() { # 'ROLE NAME' TEXT FAULT -> told, with the rows before; a long text c
 }
 
 ask_units() { # 'ROLE service.UNIT'...
-  names='' actives='' enableds='' count=0
-  for row in "$@"; do names=$names${row#* service.}$nl; done
-  if [ -d /run/systemd/system ] && has systemctl; then
+  names='' actives='' enableds='' count=0 found=0
+  for row in "$@"; do
+    unit_there "${row#* service.}" || continue
+    names=$names${row#* service.}$nl found=$((found + 1))
+  done
+  if [ -n "$names" ] && [ -d /run/systemd/system ] && has systemctl; then
     # One question about all of them; the answers come in the order of the names.
     for row in $(systemctl --no-pager --no-ask-password show -p ActiveState -p UnitFileState -- $names); do
       case $row in
@@ -91,7 +94,24 @@ ask_units() { # 'ROLE service.UNIT'...
     done
   fi
   for row in "$@"; do
-    if [ "$count" = "$(($# * 2))" ]; then answer "$row" "${actives%%"$nl"*} ${enableds%%"$nl"*}" ''; else answer "$row" '' 'systemd does not say'; fi
-    actives=${actives#*"$nl"} enableds=${enableds#*"$nl"}
+    if [ ! -d /run/systemd/system ] || [ "$count" != $((found * 2)) ]; then
+      answer "$row" '' 'systemd does not say'
+    elif case $nl$names in *"$nl${row#* service.}$nl"*) false ;; esac then
+      answer "$row" 'inactive unknown' ''
+    else
+      answer "$row" "${actives%%"$nl"*} ${enableds%%"$nl"*}" ''
+      actives=${actives#*"$nl"} enableds=${enableds#*"$nl"}
+    fi
   done
+}
+
+# Before a replacement is installed most of its units are not there, and a question to systemd costs as much as all of our looks together.
+unit_there() { # UNIT: has it a file, or does it run without one? systemd does not know any other
+  name=$1
+  case $name in *.*) ;; *) name=$name.service ;; esac
+  for dir in $unit_dirs; do
+    ! there "$dir/$name" || return 0
+    case $name in *@*) ! there "$dir/${name%%@*}@.${name##*.}" || return 0 ;; esac
+  done
+  there "/run/systemd/units/invocation:$name" || unit_runs "$name"
 }

@@ -68,6 +68,9 @@ probe_quarantine() {
     set -f
     for path in "$@"; do
       if ! there "$path"; then
+        for found in $absent; do # /FOLDER/ above it
+          case $path in "${found%/}"/*) continue 2 ;; esac
+        done
         missing=$missing$path$nl
       elif [ -d "$path" ] && [ ! -x "$path" ]; then
         unknown "$path: Permission denied"
@@ -152,13 +155,10 @@ probe_obstacles() {
 
 probe_roles() {
   sees "$running"
-  role database mysqld mariadbd postgres postmaster mongod mongos oracle db2sysc redis-server sqlservr clickhouse-serv
-  role mail exim exim4 sendmail dovecot cyrus-master
-  role cluster corosync pacemakerd keepalived
-  role virtualization qemu-kvm qemu-system-x86 libvirtd virtqemud pve-cluster VBoxSVC xenstored pmxcfs
-  role domain_controller samba 'samba: root pro' ns-slapd
-  role container_host dockerd containerd crio kubelet k3s-server conmon
-  # Postfix's first process has a name that says nothing.
+  for row in $roles; do
+    IFS='|'
+    role $row
+  done
   for row in $running; do
     case $row in */comm:master) ;; *) continue ;; esac
     pid=${row#/proc/} && pid=${pid%%/*}
@@ -169,7 +169,7 @@ probe_roles() {
 }
 
 role() { # ROLE NAME...
-  role=$1
+  role=$1 IFS=$nl
   shift
   for name in "$@"; do
     ! runs "$name" || record role "$role" source "process $name"

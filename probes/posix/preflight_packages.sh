@@ -18,9 +18,12 @@ probe_manager() {
   [ ! -e /run/ostree-booted ] || record kind broken package '' status 'an image-based system (ostree): its manager does not install in place'
   locks
   sees "$running"
-  for name in apt apt-get aptitude dpkg rpm dnf dnf5 microdnf yum zypper; do
+  IFS='|'
+  for name in $managers; do
+    IFS=$nl
     ! runs "$name" || busy "process" "$pid" "$name"
   done
+  IFS=$nl
   for name in apt-daily apt-daily-upgrade dnf-automatic dnf-automatic-install dnf-makecache dnf5-automatic yum-cron transactional-update; do
     ! unit_runs "$name.service" || busy "$name.service" "$pid" ''
   done
@@ -35,6 +38,26 @@ dpkg_state() {
   set -- /var/lib/dpkg/updates/[0-9]*
   set -f
   [ ! -e "$1" ] || record kind broken package '' status 'dpkg was interrupted: /var/lib/dpkg/updates is not empty'
+  [ -z "$silent" ] || { unknown "$silent" && return 0; } # nobody is asked twice
+  [ -n "$listed" ] || { dpkg_rows && listed=$rows; } || return 0
+  for row in $listed; do
+    text=${row##*'|'} row=${row#=} # WANT ERROR STATE
+    name=${row%%'|'*}
+    case $text in
+      'install ok installed') continue ;;
+      'hold '*) record kind held package "$name" ;;
+    esac
+    text=${text#* } fault=
+    case $text in ok\ *) ;; *) fault=" ${text%% *}" ;; esac
+    case $text in
+      'ok installed' | 'ok config-files' | 'ok not-installed') ;;
+      *' '*) record kind broken package "$name" status "${text#* }$fault" ;;
+    esac
+  done
+  [ -z "$troubled" ] || dpkg_needs
+}
+
+dpkg_needs() { # which packages need one that may go
   readable /var/lib/dpkg/status && needs awk || return 0
   set -- $EVICT_PACKAGES
   IFS=' '
@@ -42,18 +65,10 @@ dpkg_state() {
   IFS=$nl
   # Where another package would do as well, nothing needs this one.
   # shellcheck disable=SC2016  # awk's fields
-  ask awk -v "names=$names" '$1=="Package:"{p=$2}$1=="Status:"{if($2=="hold")print "h "p
-i=($4!="config-files"&&$4!="not-installed")
-if($3!="ok"||i&&$4!="installed")print "b "p" "$4" "$3}
+  ask awk -v "names=$names" '$1=="Package:"{p=$2}$1=="Status:"{i=($4!="config-files"&&$4!="not-installed")}
 i&&/^(Pre-)?Depends:/{sub(/^[^:]*:/,"");n=split($0,c,",");for(k=1;k<=n;k++)if(c[k]!~/[|]/){sub(/^ +/,"",c[k]);sub(/[ :(].*/,"",c[k])
-if(index(names," "c[k]" "))print "n "c[k]" "p}}' /var/lib/dpkg/status || return 0
-  for row in $rows; do
-    case $row in
-      'h '*) record kind held package "${row#h }" ;;
-      'n '*) row=${row#n } && record kind needed package "${row%% *}" by "${row#* }" ;;
-      'b '*) row=${row#b } && text=${row#* } && record kind broken package "${row%% *}" status "${text%" ok"}" ;;
-    esac
-  done
+if(index(names," "c[k]" "))print c[k]" "p}}' /var/lib/dpkg/status || return 0
+  for row in $rows; do record kind needed package "${row%% *}" by "${row#* }"; done
 }
 
 rpm_state() {

@@ -3,11 +3,23 @@
 # What could run or runs: units, init scripts, processes. A part of a script, see frame.sh.
 # shellcheck disable=SC2034,SC2086,SC2154,SC3013
 
+# Where systemd looks for units, the first one counts.
+unit_dirs='/etc/systemd/system.control
+/run/systemd/system.control
+/run/systemd/transient
+/run/systemd/generator.early
+/etc/systemd/system
+/etc/systemd/system.attached
+/run/systemd/system
+/run/systemd/system.attached
+/run/systemd/generator
+/usr/local/lib/systemd/system
+/usr/lib/systemd/system
+/lib/systemd/system
+/run/systemd/generator.late'
+
 probe_units() {
-  once /etc/systemd/system.control /run/systemd/system.control /run/systemd/transient /run/systemd/generator.early \
-    /etc/systemd/system /etc/systemd/system.attached /run/systemd/system /run/systemd/system.attached \
-    /run/systemd/generator /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system \
-    /run/systemd/generator.late
+  once $unit_dirs
   places=$dirs found=
   for name in $EVICT_UNITS; do
     for dir in $places; do

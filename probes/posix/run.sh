@@ -37,7 +37,7 @@
       case " $later " in *" $name "*) continue ;; esac
       {
         probe "$name"
-        follow "$name"
+        follow "$probe" # probes use $name themselves
       } </dev/null &
       pids="$pids $!"
     done

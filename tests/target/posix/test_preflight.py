@@ -53,7 +53,7 @@ def test_a_probe_that_does_not_end_at_all(target_shell: Shell, tmp_path: Path) -
     """Not a program it waits for, but its own shell: a pipe that nobody writes to. What shares its process does not
     answer either, and says so; beside a product those that may wait have processes of their own."""
     made = "mkdir -p /etc/selinux; mkfifo /etc/selinux/config"
-    alone = ("space", "quarantine", "obstacles", "manager")
+    alone = ("space", "obstacles")
     for folder, status in (("", "unknown"), ("; mkdir -p /opt/kaspersky", "not that")):
         place = tmp_path / status
         place.mkdir()
@@ -61,6 +61,29 @@ def test_a_probe_that_does_not_end_at_all(target_shell: Shell, tmp_path: Path) -
         assert (seen["enforcement"].status, seen["enforcement"].reason) == ("unknown", "did not answer in 3 s")
         assert {seen[name].status == "unknown" for name in alone} == {status == "unknown"}, seen
         assert {seen[name].status for name in ("host", "packages.dpkg", "paths")} == {"ok", "absent"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "timeout", "status", "least", "most"),
+    [(5, "20", "ok", 5, 18), (60, "8", "unknown", 8, 18), (60, "2", "unknown", 2, 14)],
+)
+def test_what_the_audit_waits_for_has_the_longer_time(
+    target_shell: Shell, tmp_path: Path, seconds: int, timeout: str, status: str, least: int, most: int
+) -> None:
+    """Beyond the preflight's three seconds, up to its own limit, and no longer; also with a limit below those three."""
+    made = "rm -f /usr/bin/dpkg-query\n" + stub(
+        "dpkg-query", f"sleep {seconds}; echo '=kesl|1|amd64|hold ok installed'"
+    )
+    begin = time.monotonic()
+    seen = staged.look(
+        tmp_path, made, shell=target_shell, text=knowledge.OBSERVE_PLAN_SH, packages=["kesl"], timeout=timeout
+    )
+    assert least <= time.monotonic() - begin < most
+    assert seen["packages.dpkg"].status == status
+    held = [r["package"] for r in seen["manager"].records if r["kind"] == "held"]
+    assert held == (["kesl"] if status == "ok" else [])
+    assert seen["manager"].status == status
+    assert {seen[name].status for name in ("space", "tools", "resources")} == {"ok"}
 
 
 def test_space_names_what_is_mounted_how(target_shell: Shell, tmp_path: Path) -> None:
@@ -99,8 +122,10 @@ def needing(name: str, field: str, status: str = "install ok installed") -> str:
     return stanza(name, status).replace("Description:", f"{field}\nDescription:")
 
 
-def test_who_needs_a_package(target_shell: Shell, tmp_path: Path) -> None:
-    """By name, version and architecture aside; neither what is not installed nor what can do with another one."""
+@pytest.mark.parametrize("tree", [True, False])
+def test_who_needs_a_package(target_shell: Shell, tmp_path: Path, tree: bool) -> None:
+    """By name, version and architecture aside; neither what is not installed nor what can do with another one. Asked
+    where a product's folder is."""
     text = "".join(
         (
             needing("gui", "Depends: libc6 (>= 2.3), kesl (>= 12.1)"),
@@ -112,14 +137,17 @@ def test_who_needs_a_package(target_shell: Shell, tmp_path: Path) -> None:
             needing("longer", "Depends: kesl-gui-tools, kes"),
         )
     )
-    made = f"cat >/var/lib/dpkg/status <<'END'\n{text}END\n"
-    names = ["kesl", "klnagent64"]
-    seen = staged.look(tmp_path, made, shell=target_shell, text=knowledge.OBSERVE_PLAN_SH, packages=names)["manager"]
-    assert [(r["by"], r["package"]) for r in seen.records if r["kind"] == "needed"] == [
-        ("gui", "kesl"),
-        ("early", "kesl"),
-        ("half", "kesl"),
-    ]
+    made = f"cat >/var/lib/dpkg/status <<'END'\n{text}END\n" + ("mkdir -p /opt/kaspersky" if tree else "")
+    seen = staged.look(
+        tmp_path,
+        made,
+        shell=target_shell,
+        text=knowledge.OBSERVE_PLAN_SH,
+        packages=["kesl", "klnagent64"],
+        preflight_trees=["/opt/kaspersky"],
+    )["manager"]
+    found = [(r["by"], r["package"]) for r in seen.records if r["kind"] == "needed"]
+    assert found == ([("gui", "kesl"), ("early", "kesl"), ("half", "kesl")] if tree else [])
 
 
 NEEDING = """case $* in

@@ -19,10 +19,13 @@ from tests.target.posix.staged import Answer, stub
 Shell = tuple[str, ...]
 APT = "rm -rf /var/lib/rpm /usr/lib/sysimage/rpm\n" + stub("apt-get", "exit 1")
 # What systemctl says, a block for each unit, with a line between them as it has it.
-SYSTEMCTL = "mkdir -p /run/systemd/system\n" + stub(
+SYSTEMCTL = """mkdir -p /run/systemd/system /run/systemd/units /etc/systemd/system /usr/local/lib/systemd/system
+: >/etc/systemd/system/on.service; : >/usr/local/lib/systemd/system/on@.service; : >/etc/systemd/system/off.service
+ln -s 0123 /run/systemd/units/invocation:on-lost.service
+""" + stub(
     "systemctl",
     'while [ "$1" != -- ]; do shift; done; shift\n'
-    "for unit; do case $unit in on*) echo ActiveState=active; echo UnitFileState=enabled ;;\n"
+    "for unit; do case $unit in none*) exit 1 ;; on*) echo ActiveState=active; echo UnitFileState=enabled ;;\n"
     "*) echo ActiveState=inactive; echo UnitFileState= ;; esac; echo; done",
 )
 
@@ -56,13 +59,19 @@ def test_questions_for_other_managers_only_are_none(target_shell: Shell, tmp_pat
 
 
 def test_services_say_how_they_are_and_start(target_shell: Shell, tmp_path: Path) -> None:
-    asked = [f"=apt replacement service.{unit}" for unit in ("on.service", "off.service", "on@x.service")]
+    """One that has no file is not asked for, unless it runs without one."""
+    names = ("on.service", "off.service", "none.service", "on@x.service", "on-lost.service", "none@x.service", "on")
+    asked = [f"=apt replacement service.{unit}" for unit in names]
     asked += ["=apt fallback service.on.service"]
     seen = look(tmp_path, APT + SYSTEMCTL, shell=target_shell, cover=asked)["cover"]
     assert answers(seen)[0] == {
         "service.on.service": "active enabled",
         "service.off.service": "inactive unknown",
+        "service.none.service": "inactive unknown",
         "service.on@x.service": "active enabled",
+        "service.on-lost.service": "active enabled",
+        "service.none@x.service": "inactive unknown",
+        "service.on": "active enabled",
     }
     assert answers(seen, "fallback")[0] == {"service.on.service": "active enabled"}
 
@@ -116,7 +125,8 @@ def test_the_questions_of_a_real_provider_are_answered_and_judged(tmp_path: Path
     active, start = state.split()
     root = (
         APT
-        + "mkdir -p /run/systemd/system\n"
+        + "mkdir -p /run/systemd/system; for unit in daemon freshclam clamonacc; do\n"
+        + ": >/run/systemd/system/clamav-$unit.service; done\n"
         + stub(
             "systemctl",
             'while [ "$1" != -- ]; do shift; done; shift\n'
