@@ -91,7 +91,8 @@ look_around() { # -> running: a line /proc/PID/comm:NAME for each process of the
   for row in $rows; do
     case $row in /proc/self/mounts:*) table=$table$row$nl ;; *) running=$running$nl$row ;; esac
   done
-  [ -z "$table" ] || running=$running$nl # not empty, for it is known
+  # Not empty, for it is known; kernels before 2.6.33 tell no names.
+  if [ -n "$table" ] && [ -r /proc/self/comm ]; then running=$running$nl; else running=; fi
 }
 
 sees() { # running or table -> false: there is none, and the probe's answer is set

@@ -96,7 +96,7 @@ ask_units() { # 'ROLE service.UNIT'...
   for row in "$@"; do
     if [ ! -d /run/systemd/system ] || [ "$count" != $((found * 2)) ]; then
       answer "$row" '' 'systemd does not say'
-    elif case $nl$names in *"$nl${row#* service.}$nl"*) false ;; esac then
+    elif case $nl$names in *"$nl${row#* service.}$nl"*) false ;; esac; then
       answer "$row" 'inactive unknown' ''
     else
       answer "$row" "${actives%%"$nl"*} ${enableds%%"$nl"*}" ''

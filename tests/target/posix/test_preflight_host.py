@@ -166,3 +166,12 @@ END
     (record,) = look(tmp_path, made, shell=target_shell, packages=["dnf:x"])["limits"].records
     assert record["value"] == Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
     assert (record["name"], record["used"]) == ("inotify_instances", "3")
+
+
+def test_a_kernel_that_tells_no_names_of_processes() -> None:
+    """What could not be looked for is not known to be missing."""
+    seen = here(["dash"], moved={"/proc/self/comm": "/proc/self/no-such-file"})
+    asked = {name: (seen[name].status, seen[name].reason) for name in ("roles", "enforcement", "manager")}
+    assert {status for status, _reason in asked.values()} == {"unknown"}, asked
+    assert "grep is missing, or /proc" in asked["roles"][1]
+    assert seen["space"].status == "ok"
