@@ -42,7 +42,7 @@ follow() { # those that wait for nobody share a process, best with one that has 
   case $1:" $later " in
     processes:*) probe peers ;;
     packages.dpkg:*' manager '*)
-      case $status in unknown) silent=$reason ;; *) listed=$rows ;; esac
+      case $status in unknown) silent=${reason%': run with privilege (become)'} ;; *) listed=$rows ;; esac
       probe manager
       ;;
     paths:*' quarantine '*)

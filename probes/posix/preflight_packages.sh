@@ -38,8 +38,15 @@ dpkg_state() {
   set -- /var/lib/dpkg/updates/[0-9]*
   set -f
   [ ! -e "$1" ] || record kind broken package '' status 'dpkg was interrupted: /var/lib/dpkg/updates is not empty'
-  [ -z "$silent" ] || { unknown "$silent" && return 0; } # nobody is asked twice
-  [ -n "$listed" ] || { dpkg_rows && listed=$rows; } || return 0
+  if [ -z "$silent$listed" ]; then # nobody is asked twice
+    value=$status
+    if dpkg_rows && [ "$status" != unknown ]; then listed=$rows; else silent=$reason status=$value reason=; fi
+  fi
+  case $silent in
+    '') ;;
+    'dpkg-query: '*) record kind broken package '' status "$silent" && return 0 ;; # its database cannot be read
+    *) unknown "$silent" && return 0 ;;
+  esac
   for row in $listed; do
     text=${row##*'|'} row=${row#=} # WANT ERROR STATE
     name=${row%%'|'*}

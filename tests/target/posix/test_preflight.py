@@ -118,6 +118,17 @@ def test_dpkg_broken_and_held(target_shell: Shell, tmp_path: Path) -> None:
     assert [r["name"] for r in seen.records if r["kind"] == "manager"] == ["apt"]
 
 
+@pytest.mark.parametrize("tree", [True, False])
+def test_a_database_that_dpkg_cannot_read(target_shell: Shell, tmp_path: Path, tree: bool) -> None:
+    """What dpkg says of it is no package; the manager is broken, whether its own process asks or the audit has."""
+    made = "echo 'Package: ?' >>/var/lib/dpkg/status\n" + ("mkdir -p /opt/kaspersky" if tree else "")
+    every = look(tmp_path, made, shell=target_shell, trees=[TREE])
+    assert (every["packages.dpkg"].status, every["manager"].status) == ("unknown", "ok")
+    (record,) = [r for r in every["manager"].records if r["kind"] == "broken"]
+    assert record["package"] == ""
+    assert record["status"].startswith("dpkg-query: error: parsing file '/var/lib/dpkg/status' near line")
+
+
 def needing(name: str, field: str, status: str = "install ok installed") -> str:
     return stanza(name, status).replace("Description:", f"{field}\nDescription:")
 
