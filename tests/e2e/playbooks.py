@@ -79,7 +79,7 @@ def run(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=540,
+        timeout=1500,
         check=False,
     )
     return Run(done.returncode, done.stdout.decode("utf-8", "replace"), folder)
