@@ -15,8 +15,8 @@ unit_named() { # NAME -> 1: fail was called
   esac
 }
 
-unit_state() { # UNIT -> load, active, sub, result, type, enabled, restarts. 1: nobody told, and fail was called
-  load='' active='' sub='' result='' type='' enabled='' restarts='' script='' reload=''
+unit_state() { # UNIT -> load, active, sub, result, type, enabled, restarts, order. 1: nobody told, and fail was called
+  load='' active='' sub='' result='' type='' enabled='' restarts='' script='' reload='' order=''
   unit_named "$1" || return 1
   if ! systemd_runs; then
     script_state "$1"
@@ -24,7 +24,7 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, restarts. 1: 
   fi
   # It has a time limit of its own, and is asked each second.
   rows=$(systemctl show --no-pager \
-    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,NRestarts,NeedDaemonReload -- "$1" 2>&1)
+    -p LoadState,ActiveState,SubState,Result,Type,UnitFileState,NRestarts,NeedDaemonReload,Job -- "$1" 2>&1)
   code=$?
   for row in $rows; do
     case $row in
@@ -36,6 +36,7 @@ unit_state() { # UNIT -> load, active, sub, result, type, enabled, restarts. 1: 
       UnitFileState=*) enabled=${row#*=} ;;
       NRestarts=*) restarts=${row#*=} ;;
       NeedDaemonReload=*) reload=${row#*=} ;;
+      Job=*) order=${row#*=} ;;
     esac
   done
   [ -z "$active" ] || return 0
@@ -101,7 +102,8 @@ kind_stop_unit() {
         ;;
     esac
     until_stopped || return 1
-    stays || break
+    comes_back || break
+    [ -n "$active" ] || return 1
     [ "$tries" = 2 ] || ends || continue
     woken_by
     fail unit_comes_back 0 "$a_unit was stopped and is $active again$text: take away what starts it, then run again"
@@ -111,15 +113,17 @@ kind_stop_unit() {
   status='done'
 }
 
-until_stopped() { # -> active. 1: fail was called
+until_stopped() { # until it is, or has come back in between -> active. 1: fail was called
   while :; do
     unit_state "$a_unit" || return 1
-    case $active in inactive | failed) return 0 ;; esac
+    case $active:$order in
+      inactive:* | failed:*) return 0 ;;
+      # systemd has carried out what it was told, and something has started the unit since we looked last.
+      active: | active:0) return 0 ;;
+    esac
     if ends; then
-      case $active in
-        deactivating) fail unit_stuck 0 "$a_unit has not ended in its time ($active, $sub): see what it waits for (a dead network mount?), then run again" ;;
-        *) fail unit_comes_back 0 "$a_unit is $active ($sub) although it was told to stop: take away what starts it, then run again" ;;
-      esac
+      [ "$active" != activating ] || return 0
+      fail unit_stuck 0 "$a_unit has not ended in its time ($active, $sub): see what it waits for (a dead network mount?), then run again"
       return 1
     fi
     sleep 1
@@ -127,10 +131,10 @@ until_stopped() { # -> active. 1: fail was called
 }
 
 # A watchdog, a timer or a socket may start it again at once.
-stays() { # -> false: it stays stopped
+comes_back() { # -> active; empty: nobody told, and fail was called. False: it stays stopped
   for turn in 1 2 3; do
-    sleep 1
-    unit_state "$a_unit" || return 1
+    case $active in inactive | failed) sleep 1 ;; esac
+    unit_state "$a_unit" || return 0
     case $active in inactive | failed) ;; *) return 0 ;; esac
   done
   return 1

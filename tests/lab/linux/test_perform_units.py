@@ -41,11 +41,13 @@ def test_a_unit_that_comes_back(fresh_host: Fresh) -> None:
     fails(do(host, "stop_unit", unit="kesl.service", timeout=30), "unit_comes_back")
 
 
-def test_a_unit_that_a_timer_starts(fresh_host: Fresh) -> None:
+@pytest.mark.parametrize("after", ["1", "100ms"])
+def test_a_unit_that_a_timer_starts(fresh_host: Fresh, after: str) -> None:
+    """Also when it is up again before anybody has looked."""
     host = fresh_host("deb12")
     host.install("kesl")
     host.run(
-        "printf '[Timer]\\nOnUnitInactiveSec=1\\nAccuracySec=100ms\\nUnit=kesl.service\\n'"
+        f"printf '[Timer]\\nOnUnitInactiveSec={after}\\nAccuracySec=10ms\\nUnit=kesl.service\\n'"
         " >/etc/systemd/system/guard.timer; systemctl daemon-reload; systemctl start guard.timer"
     )
     fails(do(host, "stop_unit", unit="kesl.service", timeout=30), "unit_comes_back", "guard.timer")
