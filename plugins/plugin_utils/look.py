@@ -202,7 +202,8 @@ def _observe_windows(action: ActionBase, settings: Policy, desk: Desk | None, ta
 def _windows_trouble(action: ActionBase, exc: Exception) -> Trouble:
     name = str(action._connection.transport).rpartition(".")[2]
     if name in trouble_winrm.CONNECTIONS:
-        said, kind = transport.message(exc), type(exc).__name__
+        told = trouble_winrm.first(exc) if name == "winrm" else exc
+        said, kind = transport.message(told), type(told).__name__
         return trouble_winrm.failed(said, connection=name, connected=bool(action._connection.connected), kind=kind)
     if isinstance(exc, AnsibleConnectionFailure):
         return trouble.connection(transport.message(exc))

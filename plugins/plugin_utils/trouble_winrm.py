@@ -265,6 +265,30 @@ _HERE: t.Final = re.compile(
 )
 
 
+# What says that a request failed; an error of HTTP itself is followed by pywinrm's own words for it.
+_REQUEST_FAILED: t.Final = ("winrm.exceptions", "requests.exceptions")
+
+
+def first(exc: BaseException) -> BaseException:
+    """What failed first, where tidying up after it failed too.
+
+    core's winrm ends the command on the host whatever came of it. When that fails as well, as it does where a proxy has
+    closed the connection behind its answer, Python hands on the second error and keeps the first one as its context.
+
+    Args:
+        exc: what the connection plugin `winrm` raised.
+
+    Returns:
+        The first failed request among `exc` and its contexts, or `exc`.
+    """
+    told, seen = exc, exc.__context__
+    while seen is not None:
+        if type(seen).__module__ in _REQUEST_FAILED and type(seen).__name__ != "HTTPError":
+            told = seen
+        seen = seen.__context__
+    return told
+
+
 def failed(message: str, *, connection: str, connected: bool, kind: str = "") -> Trouble:
     """Why a host could not be asked.
 

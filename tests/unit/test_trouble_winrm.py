@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import pytest
+import requests
+from ansible.errors import AnsibleConnectionFailure
+from winrm.exceptions import InvalidCredentialsError, WinRMTransportError
 
 from ansible_collections.evict.kaspersky.plugins.plugin_utils import trouble_winrm
 
@@ -166,3 +169,36 @@ def test_what_nobody_has_seen(connected: bool, expected: tuple[str, str]) -> Non
     found = trouble_winrm.failed("something nobody has seen", connection="winrm", connected=connected)
     assert (found.cause, found.verdict) == expected
     assert "something nobody has seen" in found.text
+
+
+def _raised(*errors: Exception) -> BaseException:
+    """The last of them; each is raised while the one before is on its way."""
+    if not errors:
+        raise ValueError("nothing to raise")
+    try:
+        try:
+            if errors[:-1]:
+                raise _raised(*errors[:-1])
+        finally:
+            raise errors[-1]
+    except Exception as exc:
+        return exc
+
+
+def _gone() -> Exception:
+    return requests.exceptions.ConnectionError("('Connection aborted.', RemoteDisconnected('Remote end closed'))")
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        ((requests.exceptions.HTTPError("503"), WinRMTransportError("http", 503, ""), OSError(), _gone()), 1),
+        ((requests.exceptions.HTTPError("401"), InvalidCredentialsError("rejected"), _gone()), 1),
+        ((_gone(), WinRMTransportError("http", 503, "")), 0),
+        ((requests.exceptions.ReadTimeout("Read timed out."), AnsibleConnectionFailure("winrm: late"), _gone()), 0),
+        ((AnsibleConnectionFailure("ntlm: no"),), 0),
+        ((KeyError("x"), AnsibleConnectionFailure("ntlm: no")), 1),
+    ],
+)
+def test_an_error_of_tidying_up_does_not_hide_what_failed_first(errors: tuple[Exception, ...], told: int) -> None:
+    assert trouble_winrm.first(_raised(*errors)) is errors[told]

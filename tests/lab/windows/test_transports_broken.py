@@ -89,7 +89,8 @@ def test_broken_connections_are_named(run: playbooks.Run, case: Case) -> None:
     connected = case.mishap.at in CONNECTED[case.connection]
     (reason,) = row["reasons"]
     cause, connection, _rest = reason.split(": ", 2)
-    assert (cause in case.causes, connection) == (True, case.connection), row
+    assert cause in case.causes, reason
+    assert connection == case.connection, reason
     assert row["verdict"] == ("unknown" if connected else "unreachable"), row
     assert row["products"] == []
 
@@ -98,6 +99,31 @@ def test_there_is_evidence_and_no_traceback(run: playbooks.Run) -> None:
     assert "Traceback" not in run.out
     assert not [row for row in run.rows().values() if row["reasons"][0].startswith("Task failed")]
     assert {file.stem for file in run.folder.glob("hosts/*.jsonl")} == {case.name for case in CASES}
+
+
+STATUS = {401: "login", 404: "answer", 500: "answer", 503: "answer"}
+
+
+@pytest.fixture(scope="module")
+def gone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[playbooks.Run]:
+    """Answers of somebody else in the middle of a scan, who then takes no part any more: tidying up fails as well."""
+    with ExitStack() as stack:
+        lines = []
+        for status in STATUS:
+            server = stack.enter_context(
+                StandIn(RecordedBackend(observation=recorded.FOLDER / "kes.json"), ACCOUNT, offer=OFFER)
+            )
+            server.mishap = Mishap(
+                at="Receive", kind="status", status=status, body=PAGE, then=Mishap(at="login", kind="reset")
+            )
+            lines.append(line(f"s{status}", server, ACCOUNT, "ntlm", "winrm"))
+        yield playbooks.run(tmp_path_factory.mktemp("gone"), "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(("status", "cause"), STATUS.items())
+def test_what_failed_first_is_named(gone: playbooks.Run, status: int, cause: str) -> None:
+    (reason,) = gone.rows()[f"s{status}"]["reasons"]
+    assert reason.startswith(f"{cause}: winrm: "), reason
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ class Mishap:
         status: HTTP status of `status`.
         body: what that answer says.
         content_type: what it calls it.
+        then: what goes wrong after it has happened once, instead of it.
     """
 
     at: str
@@ -26,3 +27,4 @@ class Mishap:
     status: int = 500
     body: bytes = b""
     content_type: str = "text/html"
+    then: Mishap | None = None

@@ -188,6 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         if mishap is None or mishap.at != at or mishap.kind == "cut":
             return False
         log.debug("mishap: %s", mishap)
+        self.server.mishap = mishap.then or mishap
         self.close_connection = True
         if mishap.kind == "hang":
             self.server.over.wait()
