@@ -68,7 +68,7 @@ def test_keywords_that_would_mix_up_records_are_refused(tmp_path: Path, keyword:
 def test_a_host_that_hangs_is_unknown_and_stays_in_the_run(tmp_path: Path) -> None:
     fake = playbooks.stand_in(tmp_path / "sh", "time.sleep(60)\n")
     inventory = f"slow ansible_connection=local ansible_shell_executable={fake}\n{LOCAL}"
-    done = playbooks.run(tmp_path, inventory, playbook=play(tmp_path, "timeout: 3"))
+    done = playbooks.run(tmp_path, inventory, playbook=play(tmp_path, "timeout: 20"))
     assert done.code == 0, done.out
     assert done.rows()["slow"]["verdict"] == "unknown"
     assert "timeout" in done.rows()["slow"]["reasons"][0]
