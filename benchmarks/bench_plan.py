@@ -53,9 +53,7 @@ def main() -> int:
         verb: {f.name: statistics.median(getattr(cost, f.name) for cost in costs) for f in dataclasses.fields(Cost)}
         for verb, costs in runs.items()
     }
-    ratio = {
-        name: medians["plan"][name] / medians["audit"][name] for name in medians["audit"] if medians["audit"][name]
-    }
+    ratio = {name: statistics.median(values) for name, values in _pairs(runs).items()}
     print(f"\n{given.hosts} hosts, {given.forks} forks, median of {given.rounds} rounds, a host")
     print(f"{'':10}{'wall':>10}{'controller CPU':>16}{'target CPU':>12}{'kB':>8}{'execs':>7}{'processes':>11}")
     for verb, cost in medians.items():
@@ -69,9 +67,20 @@ def main() -> int:
         f"plan : audit{ratio['wall']:7.2f}x{ratio['controller_cpu']:14.2f}x{ratio['target_cpu']:10.2f}x"
         f"{ratio['wire']:8.2f}x   (wall may be at most {BOUND}x)"
     )
+    print(f"wall of each round: {', '.join(f'{value:.2f}x' for value in _pairs(runs)['wall'])}")
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps({"hosts": given.hosts, "medians": medians, "ratio": ratio}, indent=1) + "\n")
     return int(ratio["wall"] > BOUND)
+
+
+def _pairs(runs: dict[str, list[Cost]]) -> dict[str, list[float]]:
+    """Plan : audit of each round, by figure: a processor's speed drifts from minute to minute, and a round is short."""
+    found: dict[str, list[float]] = {}
+    for audit, plan in zip(runs["audit"], runs["plan"], strict=True):
+        for name, value in dataclasses.asdict(audit).items():
+            if value:
+                found.setdefault(name, []).append(getattr(plan, name) / value)
+    return found
 
 
 def _command(fleet: Fleet, verb: str, number: int, forks: int, run: str) -> list[str]:
