@@ -53,7 +53,8 @@ def main() -> int:
         verb: {f.name: statistics.median(getattr(cost, f.name) for cost in costs) for f in dataclasses.fields(Cost)}
         for verb, costs in runs.items()
     }
-    ratio = {name: statistics.median(values) for name, values in _pairs(runs).items()}
+    pairs = _pairs(runs)
+    ratio = {name: statistics.median(values) for name, values in pairs.items()}
     print(f"\n{given.hosts} hosts, {given.forks} forks, median of {given.rounds} rounds, a host")
     print(f"{'':10}{'wall':>10}{'controller CPU':>16}{'target CPU':>12}{'kB':>8}{'execs':>7}{'processes':>11}")
     for verb, cost in medians.items():
@@ -67,7 +68,7 @@ def main() -> int:
         f"plan : audit{ratio['wall']:7.2f}x{ratio['controller_cpu']:14.2f}x{ratio['target_cpu']:10.2f}x"
         f"{ratio['wire']:8.2f}x   (wall may be at most {BOUND}x)"
     )
-    print(f"wall of each round: {', '.join(f'{value:.2f}x' for value in _pairs(runs)['wall'])}")
+    print(f"wall of each round: {', '.join(f'{value:.2f}x' for value in pairs['wall'])}")
     given.json.parent.mkdir(parents=True, exist_ok=True)
     given.json.write_text(json.dumps({"hosts": given.hosts, "medians": medians, "ratio": ratio}, indent=1) + "\n")
     return int(ratio["wall"] > BOUND)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import requests
 from ansible.errors import AnsibleConnectionFailure
@@ -171,18 +173,11 @@ def test_what_nobody_has_seen(connected: bool, expected: tuple[str, str]) -> Non
     assert "something nobody has seen" in found.text
 
 
-def _raised(*errors: Exception) -> BaseException:
-    """The last of them; each is raised while the one before is on its way."""
-    if not errors:
-        raise ValueError("nothing to raise")
-    try:
-        try:
-            if errors[:-1]:
-                raise _raised(*errors[:-1])
-        finally:
-            raise errors[-1]
-    except Exception as exc:
-        return exc
+def _chained(*errors: Exception) -> Exception:
+    """The last of them; each has come while the one before was on its way."""
+    for before, error in itertools.pairwise(errors):
+        error.__context__ = before
+    return errors[-1]
 
 
 def _gone() -> Exception:
@@ -201,4 +196,4 @@ def _gone() -> Exception:
     ],
 )
 def test_an_error_of_tidying_up_does_not_hide_what_failed_first(errors: tuple[Exception, ...], told: int) -> None:
-    assert trouble_winrm.first(_raised(*errors)) is errors[told]
+    assert trouble_winrm.first(_chained(*errors)) is errors[told]

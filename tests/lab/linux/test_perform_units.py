@@ -53,6 +53,19 @@ def test_a_unit_that_a_timer_starts(fresh_host: Fresh, after: str) -> None:
     fails(do(host, "stop_unit", unit="kesl.service", timeout=30), "unit_comes_back", "guard.timer")
 
 
+def test_a_unit_that_waits_for_one_that_needs_it(fresh_host: Fresh) -> None:
+    """It stays active until that one has ended, and systemd still has the order: it has not come back."""
+    host = fresh_host("deb12")
+    host.install("kesl")
+    host.run(
+        "cat >/etc/systemd/system/user.service; systemctl daemon-reload; systemctl start user",
+        stdin="[Unit]\nRequires=kesl.service\nAfter=kesl.service\n"
+        "[Service]\nExecStart=/bin/sleep 1000\nExecStop=/bin/sleep 8\n",
+    )
+    assert do(host, "stop_unit", unit="kesl.service", timeout=30) == Ended("done")
+    assert host.run("systemctl is-active kesl user", check=False).stdout == "inactive\ninactive\n"
+
+
 def test_a_unit_that_must_not_be_stopped(fresh_host: Fresh) -> None:
     host = fresh_host("deb12")
     host.install("kesl")
