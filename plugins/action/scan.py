@@ -131,11 +131,11 @@ class ActionModule(ActionBase):
             "catalog": catalog.digest,
         }
         try:
-            folder.record_scan(host, evidence)
             # What a host would be planned for after its plan was performed is no plan of this run.
-            if plan is not None and kind == "plan":
-                folder.record(host, "plan", plan.to_dict())
-                plans.write(folder.path, plan)
+            made = plan if kind == "plan" else None
+            folder.record_scan(host, evidence, made.to_dict() if made is not None else None)
+            if made is not None:
+                plans.write(folder.path, made)
         except EvidenceError as exc:
             # The row stays in the result, so that what was seen is not lost with the file.
             return {**result, "failed": True, "msg": str(exc)}

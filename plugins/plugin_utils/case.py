@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import typing as t
 from collections.abc import Mapping
 
@@ -89,12 +90,22 @@ class Case:
         """The replacement or the fallback."""
         return self.replacement if role == "replacement" else self.fallback
 
-    def values(self, role: Role, provider: Provider) -> dict[str, Value]:
+    def values(self, role: Role, provider: Provider) -> Mapping[str, Value]:
         """What stands for the holes of the provider's templates in this case; for steps, health and detection alike.
 
         Raises:
             templates.TemplateError: a filled-in setting cannot be filled.
         """
+        if (role, provider.id) not in self._filled:
+            self._filled[role, provider.id] = self._values(role, provider)
+        return self._filled[role, provider.id]
+
+    @functools.cached_property
+    def _filled(self) -> dict[tuple[Role, str], Mapping[str, Value]]:
+        """Asked by many who look at one host, and the same for all of them."""
+        return {}
+
+    def _values(self, role: Role, provider: Provider) -> dict[str, Value]:
         defender = self.probe("defender").records
         return filling.values(
             provider,

@@ -234,12 +234,14 @@ def _texts(value: object) -> Iterator[str]:
     """Every text within a setting."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from (*_texts(key), *_texts(inner))
     elif isinstance(value, (list, tuple, set, frozenset)):
         for inner in value:
             yield from _texts(inner)
+    elif isinstance(value, (bool, int, float)) or value is None:  # an abstract class is slow to ask
+        return
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from (*_texts(key), *_texts(inner))
 
 
 def _needs() -> list[secret_names.Need]:

@@ -18,13 +18,13 @@ import math
 import os
 import stat
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from . import canonical, files
 from .files import EvidenceError
 
-__all__ = ["SCHEMA", "EvidenceError", "Log", "Record", "append", "load", "now", "read", "verify"]
+__all__ = ["SCHEMA", "EvidenceError", "Log", "Record", "append", "append_all", "load", "now", "read", "verify"]
 
 SCHEMA: t.Final = "evict.kaspersky/evidence/1"
 _KEYS: t.Final = frozenset({"schema", "seq", "time", "run", "host", "event", "data", "prev"})
@@ -77,22 +77,39 @@ def now() -> str:
 def append(
     path: Path, event: str, data: Mapping[str, t.Any], *, run: str, host: str | None = None, exclusive: bool = False
 ) -> Record:
-    """Append one record and see it onto the disk.
+    """Append one record and see it onto the disk; see `append_all`.
+
+    Args:
+        event: name of the event.
+        data: what happened.
+        path, run, host, exclusive: as for `append_all`.
+    """
+    return append_all(path, [(event, data)], run=run, host=host, exclusive=exclusive)[0]
+
+
+def append_all(
+    path: Path,
+    events: Sequence[tuple[str, Mapping[str, t.Any]]],
+    *,
+    run: str,
+    host: str | None = None,
+    exclusive: bool = False,
+) -> tuple[Record, ...]:
+    """Append records and see them onto the disk, all at once: a reader never finds one of them without those before it.
 
     Args:
         path: the file; made with 0600 when missing.
-        event: name of the event.
-        data: what happened. Anything JSON cannot carry (bytes, not-a-number, foreign objects) is written as text, so
-            that no answer of a host can stop its own record.
+        events: name of each event, and what happened. Anything JSON cannot carry (bytes, not-a-number, foreign objects)
+            is written as text, so that no answer of a host can stop its own record.
         run: id of the run.
         host: inventory name, None in the log of the run itself.
         exclusive: the file must not be there yet.
 
     Returns:
-        The record as written.
+        The records as written.
 
     Raises:
-        EvidenceError: it cannot be written; the file then ends as before.
+        EvidenceError: they cannot be written; the file then ends as before.
         FileExistsError: `exclusive` and the file is there.
     """
     fd, made = files.open_private(path, exclusive=exclusive)
@@ -109,20 +126,25 @@ def append(
                         "keep the file and start a new run"
                     )
                 seq, prev = last.seq + 1, last.digest
-            body = {
-                "schema": SCHEMA,
-                "seq": seq,
-                "time": now(),
-                "run": run,
-                "host": host,
-                "event": event,
-                "data": data,
-                "prev": prev,
-            }
-            raw = _line(body)
+            written: list[Record] = []
+            lines = b""
+            for event, data in events:
+                body = {
+                    "schema": SCHEMA,
+                    "seq": seq + len(written),
+                    "time": now(),
+                    "run": run,
+                    "host": host,
+                    "event": event,
+                    "data": data,
+                    "prev": written[-1].digest if written else prev,
+                }
+                raw, record = _line(body)
+                lines += raw + b"\n"
+                written.append(record)
             if os.fstat(fd).st_size > start:
                 os.ftruncate(fd, start)  # a cut line was never acknowledged to anybody
-            files.write_all(fd, raw + b"\n")
+            files.write_all(fd, lines)
             os.fsync(fd)
             if made:
                 files.sync_folder(path.parent)
@@ -135,10 +157,7 @@ def append(
             raise files.explain("write evidence to", path, exc) from exc
     finally:
         os.close(fd)
-    record, fault = _parse(raw)
-    if record is None:  # cannot happen: _line writes what _parse reads; a test holds them together
-        raise EvidenceError(f"cannot read back the evidence in {files.shown(path)}: {fault}")
-    return record
+    return tuple(written)
 
 
 def load(path: Path) -> Log:
@@ -213,14 +232,20 @@ def _last_line(fd: int) -> tuple[int, bytes | None]:
     return 0, None
 
 
-def _line(body: dict[str, t.Any]) -> bytes:
-    """Canonical JSON of a record, made possible by force where its data cannot be written as it is."""
+def _line(body: dict[str, t.Any]) -> tuple[bytes, Record]:
+    """Canonical JSON of a record, made possible by force where its data cannot be written as it is, and read back."""
     try:
         raw = canonical.dumps(body)
     except canonical.CanonicalError:
         raw = b""
     # What cannot be read back as it is (nested too deep for the reader, keys that are no text) must not be written.
-    return raw if _parse(raw)[0] is not None else canonical.dumps(_plain(body, _DEPTH))
+    record, _fault = _parse(raw)
+    if record is None:
+        raw = canonical.dumps(_plain(body, _DEPTH))
+        record, fault = _parse(raw)
+        if record is None:  # cannot happen; a test holds `_plain` and `_parse` together
+            raise EvidenceError(f"cannot write a record of evidence: it would be {fault}")
+    return raw, record
 
 
 def _plain(value: object, depth: int) -> t.Any:

@@ -270,23 +270,25 @@ class RunFolder:
         self.create()
         return evidence.append(self.path / RUN_LOG, event, data, run=self.run)
 
-    def record(self, host: str, event: str, data: Mapping[str, t.Any]) -> evidence.Record:
-        """Append an event of a host; the folder is made when nobody made it yet.
+    def record(
+        self, host: str, event: str, data: Mapping[str, t.Any], *more: tuple[str, Mapping[str, t.Any]]
+    ) -> evidence.Record:
+        """Append an event of a host, and more of them at once; the folder is made when nobody made it yet.
 
         Raises:
             EvidenceError: it cannot be written.
         """
         self.create()
         files.make_folder(self.path / HOSTS, parents=False)
-        return evidence.append(self.host_log(host), event, data, run=self.run, host=host)
+        return evidence.append_all(self.host_log(host), [(event, data), *more], run=self.run, host=host)[0]
 
-    def record_scan(self, host: str, data: Mapping[str, t.Any]) -> evidence.Record:
-        """Append a scan: `observation`, `row` (the long row), `transport`, `catalog`.
+    def record_scan(self, host: str, data: Mapping[str, t.Any], plan: Mapping[str, t.Any] | None = None) -> None:
+        """Append a scan (`observation`, `row`, the long one, `transport`, `catalog`), and the plan made from it.
 
         Raises:
-            EvidenceError: it cannot be written.
+            EvidenceError: they cannot be written.
         """
-        return self.record(host, "scan", data)
+        self.record(host, "scan", data, *([("plan", plan)] if plan is not None else []))
 
     def rows(self) -> list[Row]:
         """The rows as the evidence tells them, every host of the inventory once.

@@ -23,7 +23,7 @@ choose() { # -> probes, preflight
 }
 
 # Where no product and no server's file system is, these look at a few local files: nothing to wait for.
-untroubled() { # -> later, chain; troubled: a product's folder is there
+untroubled() { # -> later, chain; troubled: a product's folder is there; clear: neither that nor a server's mount
   troubled=
   for path in $EVICT_PREFLIGHT_TREES; do
     ! there "$path" || { troubled=yes && return 0; }
@@ -33,6 +33,7 @@ untroubled() { # -> later, chain; troubled: a product's folder is there
     row=${row#* } && row=${row#* }
     ! served "${row%% *}" || return 0
   done
+  clear=yes
   rpm_place
   [ -n "$place" ] || later="$later manager" # rpm may wait for its database
   later="$later quarantine" chain="$chain space obstacles"

@@ -9,6 +9,7 @@ probe_repository() { :; }
 
 brief=3 # seconds each of them has
 listed='' silent='' absent='' # what a probe before has found, or why it could not: see follow
+clear='' # nothing of a product and no server's mount was seen: see untroubled
 
 # In the place of the alarm in frame.sh: it comes twice, first for the preflight probes. When all have answered the collector
 # ends the nap in which it finds us, and with that all of this. Where it has ended before it heard of a nap, the next one finds

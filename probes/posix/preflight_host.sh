@@ -102,6 +102,7 @@ objects() { # PATH !NAME...: the files below it of other names
 probe_obstacles() {
   limit=$brief
   sees "$table" || return 0
+  [ -z "$clear" ] || return 0
   trees='' names='' seen=$nl
   for path in $EVICT_PREFLIGHT_TREES; do
     there "$path" || continue

@@ -48,12 +48,10 @@ dpkg_state() {
     *) unknown "$silent" && return 0 ;;
   esac
   for row in $listed; do
+    case $row in *'|install ok installed') continue ;; esac # first, for they are hundreds
     text=${row##*'|'} row=${row#=} # WANT ERROR STATE
     name=${row%%'|'*}
-    case $text in
-      'install ok installed') continue ;;
-      'hold '*) record kind held package "$name" ;;
-    esac
+    case $text in 'hold '*) record kind held package "$name" ;; esac
     text=${text#* } fault=
     case $text in ok\ *) ;; *) fault=" ${text%% *}" ;; esac
     case $text in

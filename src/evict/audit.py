@@ -42,7 +42,7 @@ COMMAND: t.Final = play.Command(
     playbook="evict.kaspersky.audit",
     help=HELP,
     meaning=MEANING,
-    skip_tags="audit_gate",
+    skip_tags="audit_rows,audit_gate",
 )
 
 

@@ -97,7 +97,7 @@ COMMAND: t.Final = play.Command(
     playbook="evict.kaspersky.remediate",
     help=HELP,
     meaning=MEANING,
-    skip_tags="remediate_gate,remediate_perform,remediate_wave",
+    skip_tags="remediate_rows,remediate_gate,remediate_perform,remediate_wave",
     shown_by_diff=("remediate_perform",),
     check=target,
 )

@@ -49,8 +49,8 @@ class Command:
         playbook: FQCN.
         help: what `--help` shows.
         meaning: of its exit codes, for the last line.
-        skip_tags: of tasks for runs without this command. The gate is among them: here the rows decide, and Ansible is
-            spared a process for each host.
+        skip_tags: of tasks for runs without this command. Rows and gate are among them: here the callback writes the
+            rows and these decide, and Ansible is spared a process for each host.
         shown_by_diff: those of them that `--diff` is for, and that run when it is asked for.
         check: refuses arguments (UsageError) before Ansible starts.
         dry: it runs in check mode.

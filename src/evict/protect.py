@@ -56,7 +56,7 @@ COMMAND: t.Final = play.Command(
     playbook="evict.kaspersky.protect",
     help=HELP,
     meaning=MEANING,
-    skip_tags="remediate_gate",
+    skip_tags="remediate_rows,remediate_gate",
     check=_check,
     dry=False,
     told=functools.partial(remediate.told, verb=Verb.PROTECT),

@@ -65,7 +65,7 @@ COMMAND: t.Final = play.Command(
     playbook="evict.kaspersky.verify",
     help=HELP,
     meaning=MEANING,
-    skip_tags="verify_gate",
+    skip_tags="verify_rows,verify_gate",
     check=_check,
     dry=False,
 )

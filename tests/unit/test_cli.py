@@ -169,10 +169,10 @@ def test_the_playbook_is_called_in_check_mode_with_the_folder(tmp_path: Path, mo
     assert calls == [
         (
             "evict.kaspersky.audit",
-            ["--check", "--skip-tags", "audit_gate", "-i", "hosts", "--limit", "web*"],
+            ["--check", "--skip-tags", "audit_rows,audit_gate", "-i", "hosts", "--limit", "web*"],
             {"evict_fail_on": [], "evict_out": str(tmp_path / "new")},
         ),
-        ("evict.kaspersky.audit", ["--check", "--skip-tags", "audit_gate", "-i", "hosts"], {"evict_fail_on": []}),
+        ("evict.kaspersky.audit", ["--check", "--skip-tags", "audit_rows,audit_gate", "-i", "hosts"], {"evict_fail_on": []}),
     ]
 
 

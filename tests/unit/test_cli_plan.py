@@ -139,7 +139,7 @@ def test_the_playbook_and_the_exit_code(
             [
                 "--check",
                 "--skip-tags",
-                "remediate_gate,remediate_perform,remediate_wave",
+                "remediate_rows,remediate_gate,remediate_perform,remediate_wave",
                 "-i",
                 "hosts",
                 "-e",

@@ -77,6 +77,25 @@ def test_append_returns_what_is_read(log: Path) -> None:
     assert evidence.read(log)[-1] == record
 
 
+def test_records_that_come_together_are_records_like_others(log: Path, tmp_path: Path) -> None:
+    strange = {"answer": b"\xff", "number": float("nan")}
+    made = evidence.append_all(log, [("scan", {"number": 6}), ("plan", strange)], run="r1", host="web1")
+    assert [(r.seq, r.event) for r in made] == [(6, "scan"), (7, "plan")]
+    found = evidence.verify(log)
+    assert found.problems == ()
+    assert found.records[-2:] == made
+    assert (made[0].prev, made[1].prev) == (found.records[4].digest, made[0].digest)
+    # Cut off anywhere in the second one, the first one counts, and the log goes on behind it.
+    raw = log.read_bytes()
+    for size in range(len(raw) - len(raw.splitlines(keepends=True)[-1]), len(raw)):
+        cut = tmp_path / f"cut{size}.jsonl"
+        cut.write_bytes(raw[:size])
+        cut.chmod(0o600)
+        assert evidence.read(cut)[-1] == made[0]
+        assert evidence.append(cut, "plan", {}, run="r1", host="web1").seq == 7
+        assert evidence.verify(cut).problems == ()
+
+
 def test_every_truncation_keeps_the_records_before_it(log: Path, tmp_path: Path) -> None:
     whole = log.read_bytes()
     ends = [at + 1 for at, byte in enumerate(whole) if byte == ord("\n")]
