@@ -172,7 +172,11 @@ def test_the_playbook_is_called_in_check_mode_with_the_folder(tmp_path: Path, mo
             ["--check", "--skip-tags", "audit_rows,audit_gate", "-i", "hosts", "--limit", "web*"],
             {"evict_fail_on": [], "evict_out": str(tmp_path / "new")},
         ),
-        ("evict.kaspersky.audit", ["--check", "--skip-tags", "audit_rows,audit_gate", "-i", "hosts"], {"evict_fail_on": []}),
+        (
+            "evict.kaspersky.audit",
+            ["--check", "--skip-tags", "audit_rows,audit_gate", "-i", "hosts"],
+            {"evict_fail_on": []},
+        ),
     ]
 
 
