@@ -92,7 +92,7 @@ class Desk:
         vault = Vault.of(action, task_vars)
         controller = Controller(
             now=now,
-            secrets=vault.check(settings.secrets, _needs()),
+            secrets=vault.check(settings.secrets, _needs() if settings.secrets else ()),
             artifacts=artifacts.check(settings, folder.path),
             waived=on_host.waived,
             excepted=on_host.excepted,

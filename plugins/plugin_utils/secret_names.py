@@ -93,6 +93,8 @@ def strangers(
     Returns:
         A text with a remedy for each. Names only, never what stands behind them.
     """
+    if not secrets:
+        return ()
     known: dict[str, set[str]] = {}
     for owner, name in (
         *((entry.id, secret.name) for entry in entries for secret in entry.secrets),
