@@ -22,6 +22,8 @@ import threading
 import time
 from pathlib import Path
 
+_IDLE = 0.02  # seconds of CPU within a second
+
 
 def cpu(cgroup: Path) -> float:
     """Seconds of CPU that all processes of a control group have used so far."""
@@ -66,6 +68,15 @@ def end_masters(folder: Path) -> None:
         subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "x"], capture_output=True, check=False)
 
 
+def settle(cgroups: list[Path], patience: int = 30) -> None:
+    """Wait until the hosts have nothing to do: what the run before left them (sessions to close, logs) is not ours."""
+    for _ in range(patience):
+        before = sum(map(cpu, cgroups))
+        time.sleep(1)
+        if sum(map(cpu, cgroups)) - before < _IDLE:
+            return
+
+
 def measure(lab: Path, targets: list[Path], command: list[str], *, memory: bool) -> dict[str, float]:
     """Run the command in a control group of its own.
 
@@ -75,6 +86,7 @@ def measure(lab: Path, targets: list[Path], command: list[str], *, memory: bool)
     own = lab / f"bench-{os.getpid()}"
     own.mkdir()
     masters = Path(tempfile.mkdtemp(prefix="cp-", dir="/tmp"))
+    settle(targets)
     target_before, bytes_before = sum(map(cpu, targets)), wire()
     start = time.monotonic()
     process = subprocess.Popen(
