@@ -300,6 +300,8 @@ class Host:
         """
         found = {"ansible_host": self.address, "ansible_user": user}
         found["ansible_ssh_common_args"] = " ".join(shlex.quote(word) for word in self.lab.ssh_options(proxy=proxy))
+        if proxy:  # hosts of different labs have the same addresses, and a master connection is found by the address
+            found["ansible_control_path_dir"] = str(self.lab.known_hosts.with_name("cp"))
         if password is None:
             found["ansible_ssh_private_key_file"] = str(self.lab.key)
         else:
