@@ -27,6 +27,8 @@ OTHERS = "further labs: cores, mixed fleet, newcomer"
 MAY_BE_SKIPPED_IN_CI = "no PowerShell kit"
 # The half of the Linux lab that tries single steps and proofs; the other one makes whole runs.
 PARTS = ("test_perform", "test_prove", "test_clamav")
+# These look at the same Windows hosts, one for each state, which take minutes to make: one process, one set of hosts.
+STATES = ("tests/lab/windows/test_audit_windows.py", "tests/lab/windows/test_plans_windows.py")
 # What CI tells of a failure when it happens, and how many of the slowest files at the end.
 TOLD_LINES = 12
 SLOWEST = 40
@@ -54,8 +56,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def group_of(nodeid: str) -> str:
-    """Which tests go to one process: one of two parts of `tests/lab/linux`, or the file of a test."""
+    """Which tests go to one process: either part of `tests/lab/linux`, the Windows states, or the file of a test."""
     path = nodeid.partition("::")[0]
+    if path in STATES:
+        return "tests/lab/windows: states"
     folder, _slash, name = path.rpartition("/")
     if folder != "tests/lab/linux":
         return path
