@@ -51,6 +51,8 @@ class Watch:
         match fact.get("done"):
             case [str(host), str(verdict)]:
                 self._done[host] = verdict
+        if "ended" in fact:  # the callback shows the summary next, and Ansible takes its time to end
+            self._end.set()
 
     def line(self, now: float) -> str:
         """The line of now; empty while there is nothing to tell."""

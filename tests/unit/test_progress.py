@@ -82,6 +82,21 @@ def test_the_command_says_it_again_and_again_and_not_twice_the_same(tmp_path: Pa
     ]
 
 
+def test_the_command_says_nothing_between_the_lines_of_the_summary(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Watch(every=0.02, say=said.append) as watch:
+        watch.hear({"folder": str(tmp_path), "run": "r", "hosts": 1})
+        until = time.monotonic() + 10
+        while not said and time.monotonic() < until:
+            time.sleep(0.02)
+        watch.hear({"ended": "ended", "fault": ""})
+        time.sleep(0.05)  # a line that was being made
+        count = len(said)
+        watch.hear({"done": ["a", "absent"]})
+        time.sleep(0.2)
+        assert (said[0], len(said)) == ("progress: 0 of 1 hosts done", count)
+
+
 def test_the_recorder_tells_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run.reset()
     reader, writer = os.pipe()
