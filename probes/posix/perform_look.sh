@@ -109,11 +109,17 @@ package_state() { # MANAGER NAME -> state. 1: nobody told, and fail was called
 
 mounted() { # -> mounts: each place where something is mounted
   mounts=
-  while IFS=' ' read -r _ _ _ _ where _; do
+  # At once, not line by line: kernels before 5.8 leave one out when an earlier one goes meanwhile.
+  text=$(cat /proc/self/mountinfo)
+  IFS=$nl
+  for row in $text; do
+    IFS=' '
+    set -- $row
+    where=$5
+    IFS=$nl
     case $where in *\\*) where=$(printf '%b.' "$(printf %s "$where" | sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g')") && where=${where%.} ;; esac
     mounts=$mounts$where$nl
-  done </proc/self/mountinfo
-  IFS=$nl
+  done
 }
 
 marked() { # PATH -> path: it, or the folder that holds it, has the mark `immutable` or `append only`

@@ -136,12 +136,15 @@ locks() {
     [ ! -f "$file" ] || set -- "$@" "$file"
   done
   if [ $# -gt 0 ] && [ -r /proc/locks ]; then
-    held=
-    while read -r row; do held=$held$row$nl; done </proc/locks
-    [ -z "$held" ] || { needs ls && ask ls -iL "$@" && for row in $rows; do
-      trim "$row"
-      locked "${text%% *}" "${text#* }"
-    done; }
+    # Never byte by byte, as the shell reads: then the kernel begins anew for each line and leaves one out when an earlier lock goes.
+    # Twice, for it may still happen between two pages.
+    if needs cat && ask cat /proc/locks /proc/locks; then
+      held=$rows
+      [ -z "$held" ] || { needs ls && ask ls -iL "$@" && for row in $rows; do
+        trim "$row"
+        locked "${text%% *}" "${text#* }"
+      done; }
+    fi
   elif [ $# -gt 0 ]; then
     unknown '/proc/locks: cannot be read'
   fi
