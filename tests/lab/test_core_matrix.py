@@ -12,7 +12,8 @@ import pytest
 
 from tests import tree
 
-# Judgement over generated hosts and names is plain Python that no core has a part in; it has run in this environment.
+# Judgement over generated hosts and names, and what is no Python of ours (PowerShell, these tests' own order), has run
+# in this environment; no core has a part in it.
 _PURE = (
     "fuzz",
     "fuzz_plans",
@@ -23,6 +24,12 @@ _PURE = (
     "catalog_entries",
     "catalog_names_linux",
     "literals",
+    "providers",
+    "cover",
+    "compare",
+    "layers",
+    "powershell",
+    "side_by_side",
 )
 # Whole runs in which core does its part: plugins, connections, check mode, strategies. Reports, files and refusals of
 # settings are plain Python, which the unit tests look at on each core.
