@@ -203,8 +203,12 @@ locked() { # INODE FILE; number, POSIX or FLOCK, mode, kind, pid, device:inode, 
 device_of() { # FILE -> device: of its file system, as /proc/locks has it; empty when it cannot be told
   device='' mount=
   [ -r /proc/self/mountinfo ] && dir=$(cd -P "${1%/*}" && pwd -P) || return 0
-  while IFS=' ' read -r _ _ text _ name _; do
-    ! deeper "$dir" "$name" || mount=$place device=$text
-  done </proc/self/mountinfo
+  text=$(cat /proc/self/mountinfo) # at once, see locks
+  for row in $text; do
+    IFS=' '
+    set -- $row
+    IFS=$nl
+    ! deeper "$dir" "$5" || mount=$place device=$3
+  done
   [ -z "$device" ] || device=$(printf %02x:%02x "${device%:*}" "${device#*:}")
 }
