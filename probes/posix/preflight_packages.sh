@@ -166,6 +166,7 @@ locks() {
 }
 
 locked() { # INODE FILE; number, POSIX or FLOCK, mode, kind, pid, device:inode, from, to
+  case $held in *":$1 "*) ;; *) return 0 ;; esac # as nearly always; the list may be long
   for row in $held; do
     IFS=' '
     set -- "$1" "$2" $row
