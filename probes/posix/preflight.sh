@@ -81,16 +81,23 @@ domain_controller|samba|samba: root pro|ns-slapd
 container_host|dockerd|containerd|crio|kubelet|k3s-server|conmon'
 watched="$managers|fapolicyd|master" # Postfix's first process has a name that says nothing
 
-# Once for all probes, before they are started: a shell that reads by itself reads byte by byte.
-look_around() { # -> running: a line /proc/PID/comm:NAME for each process of these; table: FILE:DEVICE PLACE TYPE OPTIONS for each mount
-  running='' table='' names=$watched
+# Once for all probes, before they are started: a shell that reads by itself reads byte by byte. Then the kernel also begins its list of
+# locks anew for each line, and leaves one out when an earlier one has gone meanwhile; it is read twice, for that may still happen
+# between two pages.
+# -> running: a line /proc/PID/comm:NAME for each process of these; table: FILE:DEVICE PLACE TYPE OPTIONS for each mount; held: the locks
+look_around() {
+  running='' table='' held='' names=$watched
   for row in $roles; do names="$names|$row"; done
   set +f
-  # Of a mount, each line has the blank in front of its place.
-  rows=$(grep -HE "^($names)\$| /" /proc/self/mounts /proc/[0-9]*/comm 2>/dev/null)
+  # Of a mount, each line has the blank in front of its place; of a lock, its number.
+  rows=$(grep -HE "^($names)\$| /|^[0-9]+: " /proc/self/mounts /proc/locks /proc/locks /proc/[0-9]*/comm 2>/dev/null)
   set -f
   for row in $rows; do
-    case $row in /proc/self/mounts:*) table=$table$row$nl ;; *) running=$running$nl$row ;; esac
+    case $row in
+      /proc/self/mounts:*) table=$table$row$nl ;;
+      /proc/locks:*) held=$held${row#/proc/locks:}$nl ;;
+      *) running=$running$nl$row ;;
+    esac
   done
   # Not empty, for it is known; kernels before 2.6.33 tell no names.
   if [ -n "$table" ] && [ -r /proc/self/comm ]; then running=$running$nl; else running=; fi

@@ -136,15 +136,10 @@ locks() {
     [ ! -f "$file" ] || set -- "$@" "$file"
   done
   if [ $# -gt 0 ] && [ -r /proc/locks ]; then
-    # Never byte by byte, as the shell reads: then the kernel begins anew for each line and leaves one out when an earlier lock goes.
-    # Twice, for it may still happen between two pages.
-    if needs cat && ask cat /proc/locks /proc/locks; then
-      held=$rows
-      [ -z "$held" ] || { needs ls && ask ls -iL "$@" && for row in $rows; do
-        trim "$row"
-        locked "${text%% *}" "${text#* }"
-      done; }
-    fi
+    [ -z "$held" ] || { needs ls && ask ls -iL "$@" && for row in $rows; do
+      trim "$row"
+      locked "${text%% *}" "${text#* }"
+    done; }
   elif [ $# -gt 0 ]; then
     unknown '/proc/locks: cannot be read'
   fi
@@ -204,7 +199,7 @@ locked() { # INODE FILE; number, POSIX or FLOCK, mode, kind, pid, device:inode, 
 device_of() { # FILE -> device: of its file system, as /proc/locks has it; empty when it cannot be told
   device='' mount=
   [ -r /proc/self/mountinfo ] && dir=$(cd -P "${1%/*}" && pwd -P) || return 0
-  text=$(cat /proc/self/mountinfo) # at once, see locks
+  text=$(cat /proc/self/mountinfo) # at once, see look_around
   for row in $text; do
     IFS=' '
     set -- $row
