@@ -120,7 +120,7 @@ host_wait() {
       sleep 0.1
     done
     [ "$i" -lt 600 ] || die "$name: no sshd after a minute, see: fleet console $name"
-    state=$(timeout 60 "$SELF" _exec "$name" systemctl is-system-running --wait 2>&1 || :)
+    state=$(timeout 60 "$SELF" exec "$name" systemctl is-system-running --wait 2>&1 || :)
     [ "$state" = running ] || say "$name: system state is '$state'"
   done
 }
